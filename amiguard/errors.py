@@ -1,0 +1,49 @@
+"""Every error that amiguard raises on purpose. The edges translate foreign exceptions into these, by errno or type."""
+
+
+class AmiguardError(Exception):
+    """The root: `except AmiguardError` catches whatever amiguard itself reports."""
+
+
+class SettingsError(AmiguardError):
+    """A setting is wrong. `problems` holds one line a mistake, none of which shows a secret's value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class InvalidAddress(AmiguardError, ValueError):
+    """A text is neither an IP address nor a network."""
+
+
+class SourceError(AmiguardError):
+    """A source of events (AMI, log file) can't be read now."""
+
+
+class LoginRefused(SourceError):
+    """Asterisk answered the login with something other than `Response: Success`."""
+
+
+class FirewallError(AmiguardError):
+    """The kernel refused a change or did not answer. `errno` is the kernel's error number, 0 where there is none."""
+
+    def __init__(self, message: str, errno: int = 0) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+class StoreError(AmiguardError):
+    """The database can't be opened, read or written."""
+
+
+class NotifierError(AmiguardError):
+    """A message could not be handed over. `permanent`: trying the same one again is useless."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class ControlError(AmiguardError):
+    """The control socket can't be opened, or the daemon behind it does not answer."""

@@ -1,0 +1,44 @@
+"""What amiguard writes into its own log: the catalogue, and the port through which every part writes.
+
+`docs/events.md` describes each action for those who script against it; a test keeps the two equal."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+
+class Action(StrEnum):
+    """`event.action` of a log line."""
+
+    START = "start"
+    READY = "ready"
+    STOP = "stop"
+    AMI_CONNECTED = "ami-connected"
+    AMI_LOST = "ami-lost"
+    AMI_UNREADABLE = "ami-unreadable"
+    FAILURE = "failure"
+    INJECTION = "injection"
+    BAN = "ban"
+    UNBAN = "unban"
+    EXPIRE = "expire"
+    BAN_SKIPPED = "ban-skipped"
+    FIREWALL_HEALED = "firewall-healed"
+    FIREWALL_FAILED = "firewall-failed"
+    STORE_FAILED = "store-failed"
+    STORE_RECOVERED = "store-recovered"
+    MAIL_SENT = "mail-sent"
+    MAIL_FAILED = "mail-failed"
+    CONTROL = "control"
+    OVERLOAD = "overload"
+    INTERNAL_ERROR = "internal-error"
+
+
+class Journal(Protocol):
+    """Writes one line of amiguard's own log. Never raises, never blocks for long."""
+
+    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
+        """Write `action` with a sentence for humans and fields for machines.
+
+        The domain's values go in as they are (`ban=`, `failure=`); the renderer knows their field names. `error=` takes
+        an exception: its type and message are shown, its traceback only at level debug."""

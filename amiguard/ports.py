@@ -1,0 +1,111 @@
+"""What the core asks of the outside: one small contract an edge. Real, dry-run and recording adapters fulfil them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from amiguard.model import Ban, Target, Timestamp
+
+Clock = Callable[[], Timestamp]
+"""Tells now. One clock is made at the top (`daemon.py`) and handed down."""
+
+
+class Source(Protocol):
+    """Something that tells of failures: AMI, a log file."""
+
+    async def run(self) -> None:
+        """Deliver events to the sink given at construction until cancelled. Expected faults are retried inside."""
+
+
+class Firewall(Protocol):
+    """Puts bans into a kernel. Every method returns after the kernel's acknowledgement.
+
+    All raise `FirewallError`; then nothing of that call may be taken as done, and calling again is harmless."""
+
+    async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
+        """Lay out tables and sets, `allow` first, then `bans`; what the kernel already drops stays dropped throughout.
+
+        Also repairs: called again, it restores a layout that somebody removed."""
+
+    async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
+        """Drop these targets until their `until`; a target that is banned already gets the new end."""
+
+    async def unban(self, targets: Sequence[Target]) -> None:
+        """Let these targets through again; one that is not banned is no error."""
+
+    async def close(self) -> None:
+        """Free sockets; bans stay in the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a store remembers: the bans that are still running, and how often each target was banned in all."""
+
+    bans: Sequence[Ban] = ()
+    history: Mapping[Target, int] = field(default_factory=dict)
+
+
+class Ending(StrEnum):
+    """How a ban ended."""
+
+    UNBAN = "unban"
+    EXPIRE = "expire"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A ban is over."""
+
+    target: Target
+    at: Timestamp
+    ending: Ending
+
+
+Change = Ban | Ended
+
+
+class Store(Protocol):
+    """Remembers bans and offenders over restarts. Every method raises `StoreError`."""
+
+    async def open(self, now: Timestamp) -> Saved:
+        """Open or create the database and return what it remembers at `now`, without the bans that ended meanwhile."""
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        """Make these changes durable, all or none, in their order. Writing one twice is harmless."""
+
+    async def close(self) -> None:
+        """Flush and free."""
+
+
+class NoticeKind(StrEnum):
+    """What an administrator is told about; the words of `MAIL_EVENTS`."""
+
+    START = "start"
+    STOP = "stop"
+    BAN = "ban"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something an administrator wants to know. `ban` goes with kind BAN, `text` with the others."""
+
+    kind: NoticeKind
+    at: Timestamp
+    ban: Ban | None = None
+    text: str = ""
+
+
+class Notifier(Protocol):
+    """Tells people."""
+
+    def post(self, notice: Notice) -> None:
+        """Take a notice for later delivery. Returns at once, never raises; memory is bounded."""
+
+    async def run(self) -> None:
+        """Deliver until cancelled; what could not be delivered by then is kept for the next start."""
+
+    async def drain(self, grace: float) -> None:
+        """Deliver what waits, for at most `grace` seconds; called once `run` has ended."""
