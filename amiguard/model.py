@@ -120,7 +120,7 @@ def parse_address(text: str) -> Address:
         ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         raise InvalidAddress(f"{text[:64]!r} is not an IP address") from None
-    if ip.version == 6 and ip.ipv4_mapped is not None:
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
     return Address(Target(str(ip)))
 
