@@ -1,0 +1,1 @@
+"""Asterisk's own formats: bytes in, values out. Pure: no clock, socket or log."""

@@ -1,0 +1,167 @@
+"""The security events of Asterisk: their headers, in the order in which Asterisk writes them.
+
+Source: `main/security_events.c`, table `sec_events`, the same in Asterisk 16 to 23; the lines before it come from
+`main/manager.c`. Asterisk escapes nothing in AMI, and some values are an attacker's text, so only the order tells a
+real header from a forged one: each header exactly once, in its place."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from amiguard.errors import InvalidAddress
+from amiguard.model import Address, parse_address
+
+TEXT_LIMIT = 256
+"""Characters of an attacker's text that are kept."""
+
+COMMON = ("EventTV", "Severity", "Service", "EventVersion", "AccountID", "SessionID", "LocalAddress", "RemoteAddress")
+NO_ACCOUNT = tuple(name for name in COMMON if name != "AccountID")
+OPTIONAL = ("Module", "SessionTV")
+
+HEADERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    # event: (required headers, optional headers), both in the order of the wire
+    "FailedACL": (COMMON, ("Module", "ACLName", "SessionTV")),
+    "InvalidAccountID": (COMMON, OPTIONAL),
+    "SessionLimit": (COMMON, OPTIONAL),
+    "MemoryLimit": (COMMON, OPTIONAL),
+    "LoadAverageLimit": (COMMON, OPTIONAL),
+    "RequestNotSupported": ((*COMMON, "RequestType"), OPTIONAL),
+    "RequestNotAllowed": ((*COMMON, "RequestType"), (*OPTIONAL, "RequestParams")),
+    "AuthMethodNotAllowed": ((*COMMON, "AuthMethod"), OPTIONAL),
+    "RequestBadFormat": ((*NO_ACCOUNT, "RequestType"), (*OPTIONAL, "AccountID", "RequestParams")),
+    "SuccessfulAuth": ((*COMMON, "UsingPassword"), OPTIONAL),
+    "UnexpectedAddress": ((*COMMON, "ExpectedAddress"), OPTIONAL),
+    "ChallengeResponseFailed": ((*COMMON, "Challenge", "Response", "ExpectedResponse"), OPTIONAL),
+    "InvalidPassword": (COMMON, (*OPTIONAL, "Challenge", "ReceivedChallenge", "ReceivedHash")),
+    "ChallengeSent": ((*COMMON, "Challenge"), OPTIONAL),
+    "InvalidTransport": ((*COMMON, "AttemptedTransport"), OPTIONAL),
+}
+INFORMATIONAL = frozenset({"SuccessfulAuth", "ChallengeSent"})
+
+
+class SecurityEvent(NamedTuple):
+    """One security event of Asterisk. A tuple, because a flood makes thousands of them a second.
+
+    `account` and `session` (for SIP the Call-ID) are an attacker's text, cut to `TEXT_LIMIT`; `acl` is Asterisk's
+    ACLName. `tampered`: somebody put header lines into the event; then only `name`, `service`, and the address with
+    its port and transport are Asterisk's own words, and the other fields are empty."""
+
+    name: str
+    service: str
+    address: Address
+    port: int
+    transport: str
+    account: str = ""
+    session: str = ""
+    acl: str = ""
+    using_password: bool = False
+    tampered: bool = False
+
+
+VALUE = rb"[^\n]*\r\n"
+"""The rest of a line. A value may hold a bare CR, never LF, so this is exact and needs one step back."""
+
+PREAMBLE = (
+    rb"Privilege: security,all\r\n"
+    rb"(?:Timestamp: [0-9.]+\r\n)?"
+    rb"(?:SequenceNumber: [0-9]+\r\nFile: [^\n]*\r\nLine: [0-9]+\r\nFunc: [^\n]*\r\n)?"
+    rb"(?:SystemName: [^\n]*\r\n)?"
+)
+ADDRESS = rb"IPV[46]/(?:(?P<transport>UDP|TCP|TLS|WSS|WS)/)?(?P<address>[0-9A-Fa-f.:]{2,45})(?:%[^/\r\n]{1,32})?/(?P<port>[0-9]{1,5})"
+CAPTURED = {
+    "Service": rb"(?P<service>[A-Za-z0-9_]{1,32})\r\n",
+    "AccountID": rb"(?P<account>[^\n]*)\r\n",
+    "SessionID": rb"(?P<session>[^\n]*)\r\n",
+    "RemoteAddress": ADDRESS + rb"\r\n",
+    "ACLName": rb"(?P<acl>[^\n]*)\r\n",
+    "UsingPassword": rb"(?P<password>[01])\r\n",
+}
+NAMES = b"|".join(name.encode() for name in HEADERS)
+HEAD = re.compile(rb"Event: (?P<name>" + NAMES + rb")\r\n" + PREAMBLE + rb"EventTV: ")
+"""How a real event starts: an attacker's text comes later."""
+
+TAIL = re.compile(
+    rb"(?:\A|\r\n)SessionID: [^\n]*\r\nLocalAddress: [^\n]*\r\nRemoteAddress: " + ADDRESS + rb"(?=\r\n|\Z)"
+)
+"""What Asterisk writes after AccountID, and so after whatever was smuggled into it."""
+
+SERVICE = re.compile(rb"\r\nService: (?P<service>[A-Za-z0-9_]{1,32})\r\n")
+REQUIRED_LINE = re.compile(rb"(?:\A|\r\n)(" + b"|".join(name.encode() for name in COMMON) + rb"): ")
+
+
+def _header(name: str, severity: bytes) -> bytes:
+    value = rb"(?:" + severity + rb")\r\n" if name == "Severity" else CAPTURED.get(name, VALUE)
+    return name.encode() + rb": " + value
+
+
+def _compile(name: str, *, newer: bool) -> re.Pattern[bytes]:
+    required, optional = HEADERS[name]
+    severity = b"Informational" if name in INFORMATIONAL else b"Error"
+    pattern = rb"Event: " + name.encode() + rb"\r\n" + PREAMBLE
+    pattern += b"".join(_header(header, severity) for header in required)
+    pattern += b"".join(rb"(?:" + _header(header, severity) + rb")?" for header in optional)
+    if newer:
+        pattern += rb"(?P<more>(?:[A-Za-z]{1,32}: " + VALUE + rb")*)"
+    return re.compile(pattern + rb"\Z")
+
+
+_STRICT = {name.encode(): (name, _compile(name, newer=False)) for name in HEADERS}
+_NEWER = {name.encode(): (name, _compile(name, newer=True)) for name in HEADERS}
+_START = len(b"Event: ")
+
+
+@lru_cache(65536)
+def _address(text: bytes) -> Address | None:
+    try:
+        return parse_address(text.decode("ascii"))
+    except InvalidAddress:
+        return None
+
+
+def _text(raw: bytes) -> str:
+    return raw[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
+
+
+def match(block: bytes) -> SecurityEvent | None:
+    """Return the event that a block is, if every header stands in its place and once; else None.
+
+    Headers that this version of amiguard does not know may follow the known ones: a newer Asterisk may add some, and
+    what comes after RemoteAddress can't change it."""
+    name = block[_START : block.find(b"\r\n", _START)]
+    entry = _STRICT.get(name)
+    if entry is None:
+        return None
+    line_ended = block + b"\r\n"
+    found = entry[1].match(line_ended) or _match_newer(name, line_ended)
+    if found is None:
+        return None
+    fields = found.groupdict()
+    address = _address(fields["address"])
+    if address is None:
+        return None
+    return SecurityEvent(
+        entry[0],
+        fields["service"].decode("ascii"),
+        address,
+        int(fields["port"]),
+        (fields["transport"] or b"").decode("ascii"),
+        _text(fields.get("account") or b""),
+        _text(fields["session"]),
+        _text(fields.get("acl") or b""),
+        fields.get("password") == b"1",
+    )
+
+
+def _match_newer(name: bytes, block: bytes) -> re.Match[bytes] | None:
+    found = _NEWER[name][1].match(block)
+    if found is None or REQUIRED_LINE.search(b"\r\n" + found["more"]):
+        return None
+    return found
+
+
+def sender(tail: re.Match[bytes]) -> tuple[Address, int, str] | None:
+    """Return address, port and transport of a `TAIL`, or None where the address is no address."""
+    address = _address(tail["address"])
+    return None if address is None else (address, int(tail["port"]), (tail["transport"] or b"").decode("ascii"))
