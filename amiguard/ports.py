@@ -19,6 +19,9 @@ class Source(Protocol):
     async def run(self) -> None:
         """Deliver events to the sink given at construction until cancelled. Expected faults are retried inside."""
 
+    def status(self) -> Mapping[str, object]:
+        """Tell how it goes, JSON-able: at least `name` and `up`."""
+
 
 class Firewall(Protocol):
     """Puts bans into a kernel. Every method returns after the kernel's acknowledgement.

@@ -27,7 +27,7 @@ from amiguard.asterisk.schema import HEAD, TAIL, SecurityEvent, match
 from amiguard.model import Timestamp
 
 HOLD = 250
-"""Milliseconds that a manager event waits for a remainder: Asterisk writes an event at once, the network may split it."""
+"""Milliseconds that a manager event waits for a remainder: Asterisk writes it at once, the network may split it."""
 
 REACH = 16 << 10
 """Bytes that one smuggled text can span: Asterisk's HTTP server takes a request line of 4 kB."""

@@ -69,7 +69,12 @@ PREAMBLE = (
     rb"(?:SequenceNumber: [0-9]+\r\nFile: [^\n]*\r\nLine: [0-9]+\r\nFunc: [^\n]*\r\n)?"
     rb"(?:SystemName: [^\n]*\r\n)?"
 )
-ADDRESS = rb"IPV[46]/(?:(?P<transport>UDP|TCP|TLS|WSS|WS)/)?(?P<address>[0-9A-Fa-f.:]{2,45})(?:%[^/\r\n]{1,32})?/(?P<port>[0-9]{1,5})"
+ADDRESS = (
+    rb"IPV[46]/(?:(?P<transport>UDP|TCP|TLS|WSS|WS)/)?"
+    rb"(?P<address>[0-9A-Fa-f.:]{2,45})(?:%[^/\r\n]{1,32})?/(?P<port>[0-9]{1,5})"
+)
+"""As `main/json.c` writes an address: no brackets, a zone behind a link-local one, no transport where it is unknown."""
+
 CAPTURED = {
     "Service": rb"(?P<service>[A-Za-z0-9_]{1,32})\r\n",
     "AccountID": rb"(?P<account>[^\n]*)\r\n",
