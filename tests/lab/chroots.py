@@ -1,0 +1,161 @@
+"""Debian packages that tests run for real, each in a folder of its own, made once and kept outside the repository.
+
+    python -m tests.lab.chroots [NAME ...]      makes what is missing (all by default) and prints where it lies
+
+The folders lie in `$AMIGUARD_TEST_CACHE`, else `$XDG_CACHE_HOME/amiguard`, else `~/.cache/amiguard`; removing that
+folder is safe whenever no test runs. `AMIGUARD_TEST_DEBIAN_MIRROR` names the mirror to take the packages from; without
+it that is the mirror this machine's apt uses, if it is a Debian, else mmdebstrap's own default.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+BUILD_SECONDS = 900
+OPTIONS = (
+    "--quiet",
+    "--variant=essential",
+    '--aptopt=Acquire::Check-Valid-Until "false"',  # the Release file of an old suite is not renewed
+    '--aptopt=Acquire::Retries "3"',
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+)
+
+
+class ChrootUnavailable(Exception):
+    """The packages could not be had, or not be unpacked; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What goes into a chroot. `hooks` are shell commands that run at the end, `$1` is the folder."""
+
+    suite: str
+    packages: tuple[str, ...]
+    hooks: tuple[str, ...] = ()
+
+    @property
+    def stamp(self) -> str:
+        """Short text that changes when the recipe does."""
+        return hashlib.sha256(repr((self, OPTIONS)).encode()).hexdigest()[:12]
+
+
+# Each run of Asterisk mounts its own state at /lab. Its hosts file lies there too: without one that names the host,
+# PJSIP waits 20 s for a name server at start.
+LAB = (
+    'mkdir "$1/lab"',
+    'ln -sf /lab/hosts "$1/etc/hosts"',
+    'ln -sf /lab/resolv.conf "$1/etc/resolv.conf"',
+)
+RECIPES = {
+    "asterisk22": Recipe("sid", ("asterisk", "asterisk-modules"), LAB),
+    "asterisk16": Recipe("bullseye", ("asterisk", "asterisk-modules", "asterisk-config"), LAB),
+    "opensmtpd": Recipe("bookworm", ("opensmtpd",)),
+}
+
+
+def chroot(name: str) -> Path:
+    """Return the folder of a chroot of `RECIPES`; makes it first, in about a minute, where there is none yet.
+
+    Raises:
+        ChrootUnavailable: it can't be made.
+    """
+    recipe = RECIPES[name]
+    base = cache()
+    ready = base / f"{name}-{recipe.stamp}"
+    with locked(base / f"{name}.lock"):
+        if not ready.exists():
+            part = base / f"{name}-part"
+            if part.exists():  # a build that was killed
+                shutil.rmtree(part)
+            build(recipe, part)
+            part.rename(ready)
+    return ready
+
+
+def cache() -> Path:
+    """Return the folder that outlives test runs; it exists."""
+    chosen = os.environ.get("AMIGUARD_TEST_CACHE")
+    base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amiguard"
+    base = base.absolute()
+    base.mkdir(parents=True, exist_ok=True)
+    return base
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until nobody else holds the lock at `path`, then hold it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def build(recipe: Recipe, target: Path) -> None:
+    """Unpack and configure the packages in `target`. Raises ChrootUnavailable."""
+    if os.geteuid() != 0:
+        raise ChrootUnavailable("making a chroot needs root: sudo make test")
+    command = ["mmdebstrap", *OPTIONS, f"--include={','.join(recipe.packages)}"]
+    command += [f"--customize-hook={hook}" for hook in recipe.hooks]
+    command += [recipe.suite, str(target), *mirror()]
+    try:
+        subprocess.run(
+            command, check=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        raise ChrootUnavailable("mmdebstrap is missing: make setup") from None
+    except subprocess.TimeoutExpired:
+        raise ChrootUnavailable(unavailable(recipe, f"not done after {BUILD_SECONDS} s")) from None
+    except subprocess.CalledProcessError as error:
+        raise ChrootUnavailable(unavailable(recipe, error.stderr[-2000:])) from None
+
+
+def unavailable(recipe: Recipe, why: str) -> str:
+    return (
+        f"could not get {', '.join(recipe.packages)} of Debian {recipe.suite}:\n{why}\n"
+        "AMIGUARD_TEST_DEBIAN_MIRROR=http://... names another mirror; "
+        "AMIGUARD_TESTS_NO_ASTERISK=1 leaves out the tests that need these packages."
+    )
+
+
+def mirror() -> list[str]:
+    """Return the Debian mirror to use, as mmdebstrap's argument; empty where only mmdebstrap's default is left."""
+    if chosen := os.environ.get("AMIGUARD_TEST_DEBIAN_MIRROR"):
+        return [chosen]
+    system = platform.freedesktop_os_release()
+    if system["ID"] != "debian":
+        return []
+    # The targets of the main archive of this very release: neither security nor somebody else's repository.
+    wanted = f"|{system.get('VERSION_CODENAME', 'sid')}|main"
+    targets = subprocess.run(
+        ["apt-get", "indextargets", "--no-release-info", "--format=$(REPO_URI)|$(RELEASE)|$(COMPONENT)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    uris = [line.removesuffix(wanted) for line in targets.stdout.splitlines() if line.endswith(wanted)]
+    return [uri for uri in uris if uri.startswith(("http://", "https://"))][:1]
+
+
+def main(names: list[str]) -> int:
+    for name in names or RECIPES:
+        try:
+            print(name, chroot(name), flush=True)
+        except ChrootUnavailable as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
