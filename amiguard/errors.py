@@ -47,3 +47,7 @@ class NotifierError(AmiguardError):
 
 class ControlError(AmiguardError):
     """The control socket can't be opened, or the daemon behind it does not answer."""
+
+
+class BanRefused(AmiguardError):
+    """A ban that an administrator asked for is against the allowlist."""

@@ -1,0 +1,232 @@
+"""Carries decisions out: the kernel first, and only after its acknowledgement the log, the database and the people.
+
+Decided bans wait in `waiting`, are put into the kernel in batches, and are `active` from the acknowledgement on. What
+the kernel refuses stays waiting and is tried again; it is never reported as done."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+
+from amiguard.errors import FirewallError
+from amiguard.journal import Action, Journal
+from amiguard.model import Ban, Origin, Target
+from amiguard.ports import Change, Clock, Ended, Ending, Firewall, Notice, NoticeKind, Notifier, Saved
+from amiguard.recorder import Recorder
+
+BATCH = 200
+"""Bans a transaction: together with their log lines a few milliseconds, then the loop breathes."""
+
+MAX_BANS = 1_000_000
+"""Bans at once. Beyond it the one that ends soonest makes room: memory must not grow with forged sources."""
+
+MAX_HISTORY = 100_000
+"""Offenders whose earlier bans are remembered in memory."""
+
+RETRY = (0.05, 5.0)
+"""Seconds between tries while the kernel refuses: first and longest, doubled each time, with jitter."""
+
+IDLE = 3600.0
+"""Seconds after which the loop looks at its clock, whatever happens."""
+
+
+class Enforcement:
+    """The bans: decided, active and ended."""
+
+    def __init__(
+        self, firewall: Firewall, recorder: Recorder, notifiers: Sequence[Notifier], journal: Journal, clock: Clock
+    ) -> None:
+        self.waiting: dict[Target, Ban] = {}
+        self.active: dict[Target, Ban] = {}
+        self.history: OrderedDict[Target, int] = OrderedDict()
+        self.failing: str = ""
+        """Why the kernel refuses bans now; empty while all is well."""
+        self._firewall = firewall
+        self._recorder = recorder
+        self._notifiers = notifiers
+        self._journal = journal
+        self._clock = clock
+        self._allow: Sequence[Target] = ()
+        self._ends: list[tuple[int, Target]] = []
+        self._wake = asyncio.Event()
+
+    def holds(self, target: Target) -> bool:
+        """Whether this very target is banned, or about to be."""
+        return target in self.active or target in self.waiting
+
+    def submit(self, ban: Ban) -> None:
+        """Take a decided ban; the kernel gets it in the next step of the loop."""
+        if len(self.waiting) < MAX_BANS:
+            self.waiting[ban.target] = ban
+            self._wake.set()
+
+    async def start(self, allow: Sequence[Target], saved: Saved) -> None:
+        """Lay out the firewall with what is allowed and every ban that still runs.
+
+        Raises:
+            FirewallError: the kernel refuses even the layout; nothing is protected.
+        """
+        self._allow = allow
+        await self._firewall.start(allow, saved.bans, self._clock())
+        self._adopt(saved)
+
+    def restore(self, saved: Saved) -> None:
+        """Take up bans that the store could tell only late; those of today win."""
+        bans = [ban for ban in saved.bans if not self.holds(ban.target)]
+        self._adopt(Saved(bans, saved.history))
+        for ban in bans:
+            self.submit(ban)
+
+    async def run(self) -> None:
+        """Put what waits into the kernel and see bans off that end, until cancelled."""
+        delay = RETRY[0]
+        while True:
+            self._wake.clear()
+            self._expire()
+            if not self.waiting:
+                await self._sleep(self._until_next_end())
+            elif await self.flush():
+                delay = RETRY[0]
+                await asyncio.sleep(0)
+            else:
+                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
+                delay = min(delay * 2, RETRY[1])
+
+    async def flush(self) -> bool:
+        """Put one batch of what waits into the kernel; tell whether the kernel took it."""
+        batch = list(self.waiting.values())[:BATCH]
+        if not await self._enforce(batch):
+            return False
+        for ban in batch:
+            if self.waiting.get(ban.target) is ban:  # else it was lifted or replaced meanwhile
+                del self.waiting[ban.target]
+                self._acknowledged(ban)
+        return True
+
+    async def ban(self, ban: Ban) -> Ban:
+        """Ban at once, for an administrator; return after the kernel's acknowledgement.
+
+        Raises:
+            FirewallError: the kernel refused.
+        """
+        await self._firewall.ban([ban], self._clock())
+        self.waiting.pop(ban.target, None)
+        return self._acknowledged(ban)
+
+    async def unban(self, targets: Sequence[Target], origin: Origin) -> list[Ban]:
+        """Lift bans; return those that there were.
+
+        Raises:
+            FirewallError: the kernel refused.
+        """
+        await self._firewall.unban(targets)
+        lifted = []
+        for target in targets:
+            waiting = self.waiting.pop(target, None)
+            ban = self.active.pop(target, None) or waiting
+            if ban is not None:
+                lifted.append(ban)
+                self._record(Ended(target, self._clock(), Ending.UNBAN))
+                self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
+        return lifted
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _adopt(self, saved: Saved) -> None:
+        self.history.update(saved.history)
+        self.active.update((ban.target, ban) for ban in saved.bans)
+        self._ends += [(ban.until, ban.target) for ban in saved.bans if ban.until is not None]
+        heapify(self._ends)
+
+    async def _enforce(self, batch: Sequence[Ban]) -> bool:
+        try:
+            await self._make_room(len(batch))
+            await self._firewall.ban(batch, self._clock())
+        except FirewallError as error:
+            self._journal.write(
+                Action.FIREWALL_FAILED,
+                "the kernel refused bans; they are tried again",
+                error=error,
+                waiting=len(self.waiting),
+            )
+            self.failing = str(error)
+            return await self._repair()
+        self.failing = ""
+        return True
+
+    async def _repair(self) -> bool:
+        """Lay the firewall out anew: somebody may have flushed it."""
+        bans = [*self.active.values(), *self.waiting.values()]
+        try:
+            await self._firewall.start(self._allow, bans, self._clock())
+        except FirewallError:
+            return False
+        self._journal.write(Action.FIREWALL_HEALED, "the firewall was laid out anew, with every ban", bans=len(bans))
+        self.failing = ""
+        return True
+
+    async def _make_room(self, count: int) -> None:
+        surplus = len(self.active) + count - MAX_BANS
+        if surplus <= 0:
+            return
+        leaving = []
+        while self._ends and len(leaving) < surplus:
+            until, target = heappop(self._ends)
+            ban = self.active.get(target)
+            if ban is not None and ban.until == until:
+                leaving.append(target)
+        await self._firewall.unban(leaving)
+        for target in leaving:
+            self._end(target)
+        self._journal.write(Action.OVERLOAD, "too many bans: those that end soonest made room", left_out=len(leaving))
+
+    def _acknowledged(self, ban: Ban) -> Ban:
+        known = self.active.get(ban.target)
+        if known is ban:  # put in once more because it did not bite
+            return ban
+        earlier = self.history.pop(ban.target, 0)
+        self.history[ban.target] = earlier + 1
+        if len(self.history) > MAX_HISTORY:
+            self.history.popitem(last=False)
+        self.active[ban.target] = ban
+        if ban.until is not None:
+            heappush(self._ends, (ban.until, ban.target))
+        self._journal.write(Action.BAN, f"{ban.target} is banned", ban=ban)
+        self._record(ban)
+        notice = Notice(NoticeKind.BAN, self._clock(), ban)
+        for notifier in self._notifiers:
+            notifier.post(notice)
+        return ban
+
+    def _record(self, change: Change) -> None:
+        self._recorder.record(change)
+
+    def _expire(self) -> None:
+        now = self._clock()
+        for _ in range(BATCH):
+            if not self._ends or self._ends[0][0] > now:
+                return
+            until, target = heappop(self._ends)
+            ban = self.active.get(target)
+            if ban is not None and ban.until == until:
+                self._end(target)
+
+    def _end(self, target: Target) -> None:
+        ban = self.active.pop(target)
+        self._record(Ended(target, self._clock(), Ending.EXPIRE))
+        self._journal.write(Action.EXPIRE, f"the ban of {target} is over", ban=ban)
+
+    def _until_next_end(self) -> float:
+        if not self._ends:
+            return IDLE
+        return min(IDLE, max(0.0, (self._ends[0][0] - self._clock()) / 1000))
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,102 @@
+"""Hands changes to the store behind the bans' back: a slow or full disk delays nothing and loses nothing.
+
+While the store refuses, changes wait in memory. When too many wait, only the newest of each target is kept: the store
+then misses a ban that was lifted meanwhile, never one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from amiguard.errors import StoreError
+from amiguard.journal import Action, Journal
+from amiguard.ports import Change, Clock, Saved, Store
+
+BATCH = 1_000
+MAX_WAITING = 50_000
+RETRY = (1.0, 60.0)
+
+
+class Recorder:
+    """The store, made patient. `restore` takes what a store that opens late remembers."""
+
+    def __init__(self, store: Store, journal: Journal, clock: Clock, restore: Callable[[Saved], None]) -> None:
+        self.failing = ""
+        """Why the store refuses now; empty while all is well."""
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+        self._opened = False
+        self._restore = restore
+        self._waiting: list[Change] = []
+        self._wake = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are not durable yet."""
+        return len(self._waiting)
+
+    async def open(self) -> Saved:
+        """Open the store and return what it remembers; nothing, and a loud line, where it can't be opened."""
+        try:
+            saved = await self._store.open(self._clock())
+        except StoreError as error:
+            self._failed(error)
+            return Saved()
+        self._opened = True
+        return saved
+
+    def record(self, change: Change) -> None:
+        """Take a change; it is written soon, in order."""
+        self._waiting.append(change)
+        if len(self._waiting) > MAX_WAITING:
+            newest = {waiting.target: waiting for waiting in self._waiting}
+            self._waiting = list(newest.values())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write what waits, until cancelled."""
+        delay = RETRY[0]
+        while True:
+            self._wake.clear()
+            if not self._waiting and self._opened:
+                await self._wake.wait()
+            elif await self.flush():
+                delay = RETRY[0]
+            else:
+                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
+                delay = min(delay * 2, RETRY[1])
+
+    async def flush(self) -> bool:
+        """Write one batch; tell whether the store took it."""
+        batch = self._waiting[:BATCH]
+        try:
+            if not self._opened:
+                self._restore(await self._store.open(self._clock()))
+                self._opened = True
+            await self._store.write(batch)
+        except StoreError as error:
+            self._failed(error)
+            return False
+        written = set(map(id, batch))
+        self._waiting = [change for change in self._waiting if id(change) not in written]
+        if self.failing:
+            self.failing = ""
+            self._journal.write(Action.STORE_RECOVERED, "the database takes changes again")
+        return True
+
+    async def close(self) -> None:
+        """Write what is left, if the store lets us, and close it."""
+        while self._waiting and await self.flush():
+            pass
+        if self._waiting:
+            self._journal.write(
+                Action.STORE_FAILED, "changes are lost: the database refused them", changes=len(self._waiting)
+            )
+        await self._store.close()
+
+    def _failed(self, error: StoreError) -> None:
+        if str(error) != self.failing:
+            self.failing = str(error)
+            self._journal.write(Action.STORE_FAILED, "bans go on without the database", error=error)
