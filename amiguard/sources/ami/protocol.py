@@ -1,0 +1,202 @@
+"""One connection to Asterisk's manager interface. The only module that knows panoramisk.
+
+panoramisk is the client for what we ask: it writes actions and matches responses to them. It never sees an event, nor
+the end of a connection: on its own way one forged event ends the link or raises in its parser, a forged `Shutdown`
+disconnects it, and it reconnects for ever. So bytes are cut here, and only a `Response:` that bears the random ActionID
+of an action still waiting reaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import socket
+import struct
+import termios
+from collections.abc import Callable
+from typing import Protocol, cast
+from uuid import uuid4
+
+from panoramisk.ami_protocol import AMIProtocol
+from panoramisk.manager import Manager
+from panoramisk.message import Message
+from typing_extensions import override
+
+from amiguard.asterisk.framing import FrameError, Framer
+from amiguard.asterisk.schema import match
+from amiguard.errors import SourceError
+from amiguard.model import Address, parse_address
+
+STEP = 64 << 10
+"""Bytes handled in one step of the event loop, about 160 events: the kernel's answers and everybody else come in
+between. What waits longer waits in the kernel's socket buffer; there is no queue of ours that could grow."""
+
+_SILENT = logging.getLogger("amiguard.panoramisk")
+_SILENT.disabled = True  # it would log whole actions, and with them the secret
+
+
+class _Client(Protocol):
+    """The part of panoramisk's AMIProtocol that we use, typed."""
+
+    factory: object
+    log: logging.Logger
+    encoding: str
+    responses: dict[str, _Pending]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def handle_message(self, message: object) -> None: ...
+
+
+class _Pending(Protocol):
+    future: asyncio.Future[_Headers]
+
+
+class _Headers(Protocol):
+    def get(self, name: str, default: str, /) -> str: ...
+
+
+class _Manager(Protocol):
+    protocol: _Client
+
+    def send_action(self, action: dict[str, str]) -> asyncio.Future[_Headers]: ...
+
+
+_new_manager = cast("Callable[..., _Manager]", Manager)
+_new_message = cast("Callable[[dict[str, str]], object]", Message)
+
+
+class Hidden(str):
+    """A text whose repr does not show it: panoramisk's actions hold the secret, and tracebacks may show them."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+class AmiProtocol(asyncio.BufferedProtocol):
+    """Cuts what Asterisk sends into blocks and hands on each that answers no action of ours.
+
+    `receive(block)` gets them one by one, `idle()` is called when all that arrived has been handed on, `behind(bytes)`
+    when Asterisk writes faster than we read and so many bytes wait in the kernel. None of them may raise.
+
+    `greeted` is done with the banner, `heard` with the first security event, `closed` with the reason of the end."""
+
+    def __init__(
+        self,
+        receive: Callable[[bytes], None] = _ignore,
+        idle: Callable[[], None] = _ignore,
+        behind: Callable[[int], None] = _ignore,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.greeted: asyncio.Future[str] = loop.create_future()
+        self.heard: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[SourceError] = loop.create_future()
+        self.received = 0
+        self.local: tuple[Address, int]
+        self._receive = receive
+        self._idle = idle
+        self._behind = behind
+        self._framer = Framer()
+        self._buffer = memoryview(bytearray(STEP))
+        self._error: SourceError | None = None
+        self._transport: asyncio.Transport
+        self._socket: socket.socket
+        self._manager = _new_manager(log=_SILENT)
+        self._client = cast("_Client", AMIProtocol())
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give panoramisk the transport to write to."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._socket = transport.get_extra_info("socket")
+        name = transport.get_extra_info("sockname")
+        self.local = parse_address(name[0]), name[1]
+        client, manager = self._client, self._manager
+        client.connection_made(transport)
+        client.factory, client.log, client.encoding = manager, _SILENT, "utf-8"
+        manager.protocol = client
+
+    @override
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Return where the loop may put the next bytes."""
+        return self._buffer
+
+    @override
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes that came, in one step."""
+        self.received += nbytes
+        try:
+            blocks = self._framer.feed(bytes(self._buffer[:nbytes]))
+        except FrameError as error:
+            self._error = error
+            self._transport.abort()
+            return
+        if self._framer.banner is not None and not self.greeted.done():
+            self.greeted.set_result(self._framer.banner.decode("ascii", "replace"))
+        for block in blocks:
+            if self._client.responses and self._answer(block):
+                continue
+            if not self.heard.done() and match(block) is not None:
+                self.heard.set_result(None)
+            self._receive(block)
+        if self._framer.idle:
+            self._idle()
+        if nbytes == STEP:
+            self._look_behind()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail whatever still waits for Asterisk."""
+        reason = self._error or SourceError(f"Asterisk closed the connection{f' ({exc})' if exc else ''}")
+        self.closed.set_result(reason)
+        for action in self._client.responses.values():
+            if not action.future.done():
+                action.future.set_exception(reason)
+        self._client.responses.clear()
+
+    def abort(self) -> None:
+        """End the connection at once; `closed` is done soon after."""
+        self._transport.abort()
+
+    async def request(self, seconds: float, **headers: str) -> dict[str, str]:
+        """Send an action and return `Response` and `Message` of what Asterisk answers.
+
+        Raises:
+            SourceError: no answer within `seconds`, or the connection ended.
+        """
+        if self.closed.done():
+            raise self.closed.result()
+        action_id = str(uuid4())
+        answer = self._manager.send_action({**headers, "ActionID": action_id})
+        try:
+            async with asyncio.timeout(seconds):
+                message = await answer
+        except TimeoutError as error:
+            raise SourceError(f"Asterisk did not answer {headers['Action']} within {seconds} s") from error
+        finally:
+            self._client.responses.pop(action_id, None)
+        return {name: message.get(name, "")[:256] for name in ("Response", "Message")}
+
+    def _answer(self, block: bytes) -> bool:
+        """Hand a response of ours to panoramisk. The ActionID is random, so nobody else can have written it."""
+        if not block.startswith(b"Response: "):
+            return False
+        headers: dict[str, str] = {}
+        for line in block.decode("utf-8", "replace").split("\r\n"):
+            name, _, value = line.partition(": ")
+            headers.setdefault(name, value)
+        if headers.get("ActionID") not in self._client.responses:
+            return False
+        self._client.handle_message(_new_message(headers))
+        return True
+
+    def _look_behind(self) -> None:
+        waiting: int = struct.unpack("i", fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, b"\0\0\0\0"))[0]
+        if waiting > self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 4:
+            self._behind(waiting)

@@ -1,0 +1,146 @@
+"""Keeps a connection to Asterisk's manager interface alive and tells of every security event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.errors import LoginRefused, SourceError
+from amiguard.journal import Action, Journal
+from amiguard.model import Timestamp
+from amiguard.ports import Clock
+from amiguard.sources.ami.connection import connect, deaf, hears, login, ping
+from amiguard.sources.ami.intake import AmiIntake
+from amiguard.sources.ami.protocol import AmiProtocol
+from amiguard.sources.ami.settings import AmiSettings
+from amiguard.sources.backoff import Backoff
+
+
+class AmiSource:
+    """A `ports.Source`: gives each security event to `sink`, in the loop step in which its bytes arrive.
+
+    What an exception of the sink costs is this one event."""
+
+    def __init__(
+        self, settings: AmiSettings, sink: Callable[[SecurityEvent], object], journal: Journal, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._clock = clock
+        self._intake = AmiIntake(settings.username, sink, journal, clock)
+        self._lost = Backoff(*settings.backoff)
+        self._refused = Backoff(*settings.refused_backoff)
+        self._since: Timestamp | None = None
+        self._reconnects = 0
+        self._last_error = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether security events reach us: logged in, and one has been seen."""
+        return self._since is not None
+
+    @property
+    def since(self) -> Timestamp | None:
+        """Since when events reach us; None = they don't."""
+        return self._since
+
+    @property
+    def events(self) -> int:
+        """How many events the sink was given; our own traffic is not among them."""
+        return self._intake.events
+
+    @property
+    def last_event(self) -> Timestamp | None:
+        """When the sink was given the latest event."""
+        return self._intake.last_event
+
+    @property
+    def reconnects(self) -> int:
+        """How often a connection, or the attempt to make one, ended."""
+        return self._reconnects
+
+    @property
+    def last_error(self) -> str:
+        """Why events did not reach us the last time; stays when they do again."""
+        return self._last_error
+
+    @property
+    def injections(self) -> int:
+        """How many events somebody had put header lines into."""
+        return self._intake.parser.injections
+
+    @property
+    def unreadable(self) -> int:
+        """How many security events fitted no schema and were not counted."""
+        return self._intake.parser.unreadable
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            delay = 0.0
+            try:
+                await self._stay_connected()
+            except LoginRefused as error:
+                delay = self._refused.next()
+                self._lose(error, retry_in=delay)
+            except SourceError as error:
+                delay = self._lost.next()
+                self._lose(error, retry_in=delay)
+            self._reconnects += 1
+            await asyncio.sleep(delay)
+
+    async def _stay_connected(self) -> None:
+        intake = self._intake
+        try:
+            async with connect(self._settings, self._new_protocol) as link:
+                intake.begin(link.local)
+                await login(link, self._settings)
+                await self._watch(link)
+        finally:
+            self._since = None
+            intake.end()
+
+    def _new_protocol(self) -> AmiProtocol:
+        return AmiProtocol(self._intake.block, self._intake.idle, self._intake.behind)
+
+    async def _watch(self, link: AmiProtocol) -> None:
+        """Ping until the connection ends, which raises SourceError."""
+        settings = self._settings
+        if not await hears(link, settings):
+            self._lose(deaf(settings), retry_in=settings.deaf_retry)
+        retry_at = asyncio.get_running_loop().time() + settings.deaf_retry
+        while True:
+            if link.heard.done():
+                self._find(link)
+            elif asyncio.get_running_loop().time() >= retry_at:
+                raise deaf(settings)
+            await asyncio.wait({link.closed}, timeout=settings.ping_interval)
+            await ping(link, settings)
+            if link.heard.done():
+                self._lost.reset()
+                self._refused.reset()
+
+    def _find(self, link: AmiProtocol) -> None:
+        if self._since is not None:
+            return
+        self._since = self._clock()
+        self._journal.write(
+            Action.AMI_CONNECTED,
+            f"security events of Asterisk at {self._settings.where} reach us",
+            host=self._settings.host,
+            port=self._settings.port,
+            tls=self._settings.tls,
+            banner=link.greeted.result(),
+        )
+
+    def _lose(self, error: SourceError, retry_in: float) -> None:
+        self._last_error = str(error)
+        self._journal.write(
+            Action.AMI_LOST,
+            f"no security events from Asterisk at {self._settings.where}: {error}",
+            host=self._settings.host,
+            port=self._settings.port,
+            error=error,
+            retry_in=round(retry_in, 1),
+        )
