@@ -1,0 +1,156 @@
+"""What kinds of values settings have: how the operator's text is read, and what he may write.
+
+A reader takes text, or a value that is typed already, and raises ValueError with a sentence that shows no secret."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from amiguard.errors import InvalidAddress
+from amiguard.model import Target, parse_target
+from amiguard.ports import NoticeKind
+from amiguard.settings.durations import FORM, LONGEST, SECOND, parse_bantime, parse_duration
+
+SOCKET_PATH_BYTES = 107
+"""`sun_path` of unix(7), without its closing zero."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What an operator may write, in words that follow "give"."""
+
+    words: str
+
+
+def is_mailbox(text: str) -> bool:
+    """Tell whether `text` is a plain mail address: ASCII, no display name, nothing that could end a header."""
+    return _MAILBOX.fullmatch(text) is not None
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _plain(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("may hold no line break and no other control character")
+    return text
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    _plain(value.get_secret_value())
+    return value
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return _refuse(text, HOST)
+    return text if re.fullmatch(r"[^\s/@\[\]]+", _plain(text)) else _refuse(text, HOST)
+
+
+def _refuse(text: str, allowed: str) -> str:
+    raise ValueError(f"{text[:64]!r} is not allowed; give {allowed}")
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _bantime(value: object) -> object:
+    return parse_bantime(value) if isinstance(value, str) else value
+
+
+def _targets(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(_target(word) for word in _words(value)))
+
+
+def _target(word: str) -> Target:
+    try:
+        return parse_target(word)
+    except InvalidAddress:
+        if re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z][A-Za-z0-9_.-]*", word):
+            problem = f"{word[:64]!r} is a name, and names come with a later release; give its address"
+        else:
+            problem = f"{word[:64]!r} is neither an address nor a network; give {TARGETS}"
+        raise ValueError(problem) from None
+
+
+def _mailboxes(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(_mailbox(word) for word in _words(_plain(value))))
+
+
+def _mailbox(text: str) -> str:
+    return text if is_mailbox(text) else _refuse(text, MAILBOX)
+
+
+def _events(value: object) -> object:
+    return tuple(dict.fromkeys(_words(value))) if isinstance(value, str) else value
+
+
+def _path(value: object) -> object:
+    return Path(_plain(value)) if isinstance(value, str) else value
+
+
+def _socket(path: Path) -> Path:
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
+        raise ValueError(f"is longer than {SOCKET_PATH_BYTES} bytes, which is all that a Unix socket's path may have")
+    return path
+
+
+def _readable(path: Path) -> Path:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError(f"{str(path)!r} is no file that amiguard can read")
+    return path
+
+
+HOST = "a host name or an IP address"
+TARGETS = "addresses or networks such as 192.0.2.1 or 2001:db8::/32"
+MAILBOX = "a plain mail address such as ops@example.org"
+
+Text = Annotated[str, AfterValidator(_plain), Allowed("text")]
+Host = Annotated[str, AfterValidator(_host), Allowed(HOST)]
+Port = Annotated[int, Field(ge=1, le=65_535), Allowed("a port number from 1 to 65535")]
+Switch = Annotated[bool, Allowed("true or false")]
+Secret = Annotated[SecretStr, AfterValidator(_secret), Allowed("a secret")]
+Count = Annotated[int, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")]
+Duration = Annotated[int, Field(ge=SECOND, le=LONGEST), BeforeValidator(_duration), Allowed(FORM)]
+Bantime = Annotated[
+    Annotated[int, Field(ge=SECOND, le=LONGEST)] | None, BeforeValidator(_bantime), Allowed(f"{FORM}; -1 is permanent")
+]
+Targets = Annotated[tuple[Target, ...], BeforeValidator(_targets), Allowed(f"{TARGETS}; space or comma between them")]
+Mailbox = Annotated[str, AfterValidator(_mailbox), Allowed(MAILBOX)]
+Mailboxes = Annotated[
+    tuple[str, ...], BeforeValidator(_mailboxes), Allowed(f"{MAILBOX}, or more; space or comma between them")
+]
+MailEvents = Annotated[
+    tuple[NoticeKind, ...],
+    BeforeValidator(_events),
+    Allowed("words of start, stop and ban; space or comma between them"),
+]
+FilePath = Annotated[Path, BeforeValidator(_path), Allowed("a path")]
+OptionalHost = Annotated[Host | None, Allowed(HOST)]
+OptionalFile = Annotated[
+    Annotated[FilePath, AfterValidator(_readable)] | None, Allowed("a readable file of PEM certificates")
+]
+SocketPath = Annotated[
+    Path, BeforeValidator(_path), AfterValidator(_socket), Allowed(f"a path of at most {SOCKET_PATH_BYTES} bytes")
+]
+FirewallKind = Annotated[Literal["nftables", "dry-run"], Allowed("nftables or dry-run")]
+SmtpTls = Annotated[Literal["none", "starttls", "tls"], Allowed("none, starttls or tls")]
+LogFormat = Annotated[Literal["ecs", "console"], Allowed("ecs or console")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Allowed("debug, info, warning or error")]
