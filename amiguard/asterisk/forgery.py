@@ -6,6 +6,7 @@ import re
 
 from amiguard.asterisk.schema import HEAD, REQUIRED_LINE, SERVICE, TAIL, SecurityEvent, sender
 
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 _AFTER_ACCOUNT = re.compile(rb"\r\nAccountID: [^\n]*\r\n(?!SessionID: )")
 
 
@@ -34,7 +35,10 @@ def follows_address(block: bytes) -> bool:
 def is_evident(block: bytes) -> bool:
     """Whether a broken event shows smuggled lines, and not just headers that this amiguard does not know yet.
 
-    Evident is a required header that stands twice, or a foreign line right behind a name that a stranger may choose."""
+    Evident is a line feed of its own, a required header that stands twice, or a foreign line right behind a name that a
+    stranger may choose."""
+    if _BARE_LF.search(block):
+        return True
     headers = REQUIRED_LINE.findall(block)
     if len(headers) != len(set(headers)):
         return True

@@ -112,9 +112,22 @@ def _compile(name: str, *, newer: bool) -> re.Pattern[bytes]:
     return re.compile(pattern + rb"\Z")
 
 
-_STRICT = {name.encode(): (name, _compile(name, newer=False)) for name in HEADERS}
-_NEWER = {name.encode(): (name, _compile(name, newer=True)) for name in HEADERS}
+class _Form(NamedTuple):
+    """How one event is read: the pattern of its schema, that of a newer one, and what they capture."""
+
+    name: str
+    strict: re.Pattern[bytes]
+    newer: re.Pattern[bytes]
+    extra: str
+
+
+_EXTRA = {"FailedACL": "acl", "SuccessfulAuth": "password"}
+_FORMS = {
+    name.encode(): _Form(name, _compile(name, newer=False), _compile(name, newer=True), _EXTRA.get(name, ""))
+    for name in HEADERS
+}
 _START = len(b"Event: ")
+_TRANSPORTS = {None: ""} | {name.encode(): name for name in ("UDP", "TCP", "TLS", "WS", "WSS")}
 
 
 @lru_cache(65536)
@@ -125,7 +138,14 @@ def _address(text: bytes) -> Address | None:
         return None
 
 
+@lru_cache(64)
+def _service(name: bytes) -> str:
+    return name.decode("ascii")
+
+
 def _text(raw: bytes) -> str:
+    if len(raw) <= TEXT_LIMIT:
+        return raw.decode("utf-8", "replace")
     return raw[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
 
 
@@ -134,33 +154,35 @@ def match(block: bytes) -> SecurityEvent | None:
 
     Headers that this version of amiguard does not know may follow the known ones: a newer Asterisk may add some, and
     what comes after RemoteAddress can't change it."""
-    name = block[_START : block.find(b"\r\n", _START)]
-    entry = _STRICT.get(name)
-    if entry is None:
+    form = _FORMS.get(block[_START : block.find(b"\r\n", _START)])
+    if form is None:
         return None
     line_ended = block + b"\r\n"
-    found = entry[1].match(line_ended) or _match_newer(name, line_ended)
+    found = form.strict.match(line_ended) or _match_newer(form, line_ended)
     if found is None:
         return None
-    fields = found.groupdict()
-    address = _address(fields["address"])
+    service, account, session, transport, text, port = found.group(
+        "service", "account", "session", "transport", "address", "port"
+    )
+    address = _address(text)
     if address is None:
         return None
+    extra = found[form.extra] if form.extra else None
     return SecurityEvent(
-        entry[0],
-        fields["service"].decode("ascii"),
+        form.name,
+        _service(service),
         address,
-        int(fields["port"]),
-        (fields["transport"] or b"").decode("ascii"),
-        _text(fields.get("account") or b""),
-        _text(fields["session"]),
-        _text(fields.get("acl") or b""),
-        fields.get("password") == b"1",
+        int(port),
+        _TRANSPORTS[transport],
+        _text(account) if account else "",
+        _text(session),
+        _text(extra) if extra and form.extra == "acl" else "",
+        form.extra == "password" and extra == b"1",
     )
 
 
-def _match_newer(name: bytes, block: bytes) -> re.Match[bytes] | None:
-    found = _NEWER[name][1].match(block)
+def _match_newer(form: _Form, block: bytes) -> re.Match[bytes] | None:
+    found = form.newer.match(block)
     if found is None or REQUIRED_LINE.search(b"\r\n" + found["more"]):
         return None
     return found
@@ -169,4 +191,4 @@ def _match_newer(name: bytes, block: bytes) -> re.Match[bytes] | None:
 def sender(tail: re.Match[bytes]) -> tuple[Address, int, str] | None:
     """Return address, port and transport of a `TAIL`, or None where the address is no address."""
     address = _address(tail["address"])
-    return None if address is None else (address, int(tail["port"]), (tail["transport"] or b"").decode("ascii"))
+    return None if address is None else (address, int(tail["port"]), _TRANSPORTS[tail["transport"]])
