@@ -1,0 +1,1 @@
+"""Ways to tell people: mail. Each fulfils `ports.Notifier`, and none can delay a ban."""

@@ -1,0 +1,127 @@
+"""Hands the spool's letters to the server, oldest first, until each is taken or refused for good.
+
+A letter leaves the spool only after the server took it: it may come twice, with the same Message-ID, but is not lost.
+A plain loop and no retry library: what is retried is a whole folder, for days, and a pause must survive many mails."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from random import SystemRandom
+
+from amiguard.errors import NotifierError
+from amiguard.journal import Action, Journal
+from amiguard.notifiers.settings import MailSettings
+from amiguard.notifiers.smtp import Session, session
+from amiguard.notifiers.spool import Letter, Spool
+from amiguard.ports import Clock
+
+SHORTEST_PAUSE = 1.0
+LONGEST_PAUSE = 120.0
+PATIENCE = 5 * 86_400_000
+"""Milliseconds for which a letter is retried that the server keeps putting off (RFC 5321 section 4.5.4.1: 4-5 days)."""
+
+
+@dataclass(slots=True)
+class Round:
+    """What one session brought: letters that somebody got, letters that stay, and why the last of those does."""
+
+    left: int
+    sent: int = 0
+    error: NotifierError | None = None
+
+
+class Delivery:
+    """Empties a spool."""
+
+    def __init__(self, settings: MailSettings, spool: Spool, clock: Clock, journal: Journal) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._clock = clock
+        self._journal = journal
+        self._spooled = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that the spool has a new letter."""
+        self._spooled.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        failures = 0
+        while True:
+            self._spooled.clear()
+            done = await self.attempt()
+            if not done.left:
+                failures = 0
+                await self._spooled.wait()
+                continue
+            failures = 0 if done.sent else failures + 1
+            await asyncio.sleep(pause(failures))
+
+    async def attempt(self) -> Round:
+        """Try every letter once, in one session. Never raises."""
+        names = await asyncio.to_thread(self._spool.names)
+        done = Round(left=len(names))
+        if not names:
+            return done
+        try:
+            async with session(self._settings) as server:
+                for name in names:
+                    await self._settle(server, name, done)
+                    if not server.alive:
+                        break
+        except NotifierError as error:
+            done.error = error
+        if done.left:
+            self._journal.write(Action.MAIL_FAILED, "will be tried again", count=done.left, error=done.error)
+        return done
+
+    async def _settle(self, server: Session, name: str, done: Round) -> None:
+        """Try one letter; unless it is to be tried again, forget it."""
+        try:
+            letter = await asyncio.to_thread(self._spool.read, name)
+            again = letter is not None and await self._send(server, letter, done)
+        except NotifierError as error:
+            if not error.permanent:
+                done.error = error
+                return
+            self._journal.write(Action.MAIL_FAILED, "given up", count=1, error=error)
+            again = False
+        if again:
+            return
+        done.left -= 1
+        try:
+            await asyncio.to_thread(self._spool.remove, name)
+        except NotifierError as error:
+            self._journal.write(Action.MAIL_FAILED, "may be sent again after a restart", count=1, error=error)
+
+    async def _send(self, server: Session, letter: Letter, done: Round) -> bool:
+        """Send `letter`; return whether somebody is still to get it."""
+        refused = await server.send(letter.to, letter.content)
+        if taken := len(letter.to) - len(refused):
+            done.sent += 1
+            self._journal.write(Action.MAIL_SENT, count=1, recipients=taken)
+        late = self._clock() - letter.at > PATIENCE
+        never = [error for error in refused.values() if error.permanent or late]
+        if never:
+            self._journal.write(Action.MAIL_FAILED, "given up", count=1, recipients=len(never), error=never[0])
+        later = tuple(address for address, error in refused.items() if error not in never)
+        if not later:
+            return False
+        done.error = refused[later[0]]
+        if later != letter.to:
+            await self._narrow(Letter(letter.name, later, letter.content))
+        return True
+
+    async def _narrow(self, letter: Letter) -> None:
+        try:
+            await asyncio.to_thread(self._spool.add, letter)
+        except NotifierError as error:
+            self._journal.write(Action.MAIL_FAILED, "a mail waits in memory only", count=1, error=error)
+
+
+def pause(failures: int) -> float:
+    """Return how many seconds to wait after `failures` sessions in a row that brought nothing.
+
+    Half of it is random, so that many servers don't return to a revived mail server at the same moment."""
+    return min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0 ** min(failures, 10)) * SystemRandom().uniform(0.5, 1)
