@@ -1,0 +1,154 @@
+"""The data plane of nftables: set elements packed by hand, fifty times faster than through an encoder of attributes.
+
+An element is `NFTA_LIST_ELEM { NFTA_SET_ELEM_KEY { NFTA_DATA_VALUE key }, [NFTA_SET_ELEM_TIMEOUT be64 ms] }`.
+Source: Linux include/uapi/linux/netfilter/nf_tables.h."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+
+from amiguard.firewalls.netlink import ATTRIBUTE, NFGENMSG, Message
+from amiguard.firewalls.nftmessages import NFPROTO_INET, NLM_F_CREATE, Kind, kind_of
+from amiguard.model import Network, Target, network_of
+
+NLA_F_NESTED = 0x8000
+NFTA_LIST_ELEM = 1
+NFTA_SET_ELEM_KEY = 1
+NFTA_SET_ELEM_FLAGS = 3
+NFTA_SET_ELEM_TIMEOUT = 4
+NFTA_DATA_VALUE = 1
+NFTA_SET_ELEM_LIST_TABLE = 1
+NFTA_SET_ELEM_LIST_SET = 2
+NFTA_SET_ELEM_LIST_ELEMENTS = 3
+NFT_SET_ELEM_INTERVAL_END = 1
+
+LONGEST = 10**13
+"""Milliseconds, 317 years. The kernel refuses timeouts beyond 584 years (ERANGE)."""
+MESSAGE_LIMIT = 60_000
+"""Bytes of elements in one message: the length of a netlink attribute is a 16-bit number."""
+
+
+Kept = tuple[int, int | None]
+"""What one set of banned targets holds: an IP version, and a prefix length or None for single addresses."""
+
+SINGLE: dict[int, Kept] = {4: (4, None), 6: (6, None)}
+"""By IP version."""
+
+
+def place_of(target: Target) -> tuple[Kept, bytes]:
+    """Return which set holds a banned target, and its key there."""
+    if "/" in target:
+        network = network_of(target)
+        return (network.version, network.prefixlen), network.network_address.packed
+    if ":" in target:
+        return SINGLE[6], socket.inet_pton(socket.AF_INET6, target)
+    return SINGLE[4], socket.inet_pton(socket.AF_INET, target)
+
+
+def element(key: bytes, timeout: int | None) -> bytes:
+    """Pack one element that lives for `timeout` milliseconds, or for ever (None)."""
+    if timeout is None:
+        return _HEAD[len(key)] + key
+    head, pack = _TIMED[len(key)]
+    return pack(head, key, _TIMEOUT, min(timeout, LONGEST))
+
+
+def intervals(targets: Iterable[Target]) -> dict[int, list[bytes]]:
+    """Pack targets for interval sets, by IP version: duplicates and overlaps, which the kernel refuses, are merged.
+
+    An interval is two elements, its first address and, marked as an end, the one after its last."""
+    networks = [network_of(target) for target in targets]
+    v4 = ipaddress.collapse_addresses(n for n in networks if isinstance(n, ipaddress.IPv4Network))
+    v6 = ipaddress.collapse_addresses(n for n in networks if isinstance(n, ipaddress.IPv6Network))
+    return {4: [_interval(network) for network in v4], 6: [_interval(network) for network in v6]}
+
+
+def upsert(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
+    """Put elements into a set whether it has them or not, each with its new timeout; at most MESSAGE_LIMIT bytes.
+
+    A mere addition of one that is there leaves its old timeout on kernels before 6.12."""
+    add, delete = _add(table, name, packed), _delete(table, name, packed)
+    return [add, delete, add]
+
+
+def remove(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
+    """Take elements out of a set whether it has them or not; at most MESSAGE_LIMIT bytes.
+
+    The removal of one that is missing is an error, so each is added first, which no packet ever sees."""
+    return [_add(table, name, packed), _delete(table, name, packed)]
+
+
+def refill(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
+    """Replace all elements of a set."""
+    return [
+        Message(f"the flush of set {name}", kind_of(Kind.DELSETELEM), 0, _list(table, name)),
+        *(_add(table, name, [chunk]) for chunk in _chunks(packed)),
+    ]
+
+
+def _add(table: str, name: str, packed: Iterable[bytes]) -> Message:
+    body = _list(table, name, b"".join(packed))
+    return Message(f"elements for set {name}", kind_of(Kind.NEWSETELEM), NLM_F_CREATE, body)
+
+
+def _delete(table: str, name: str, packed: Iterable[bytes]) -> Message:
+    body = _list(table, name, b"".join(packed))
+    return Message(f"the removal of elements from set {name}", kind_of(Kind.DELSETELEM), 0, body)
+
+
+def _attribute(kind: int, payload: bytes) -> bytes:
+    return ATTRIBUTE.pack(ATTRIBUTE.size + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
+def _list(table: str, name: str, elements: bytes = b"") -> bytes:
+    return (
+        NFGENMSG.pack(NFPROTO_INET, 0, 0)
+        + _attribute(NFTA_SET_ELEM_LIST_TABLE, table.encode() + b"\0")
+        + _attribute(NFTA_SET_ELEM_LIST_SET, name.encode() + b"\0")
+        + (_attribute(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED, elements) if elements else b"")
+    )
+
+
+def _head(key: int, timed: bool, marked: bool = False) -> bytes:
+    """Return what stands before the key in an element of these parts."""
+    value = ATTRIBUTE.size + key
+    nest = ATTRIBUTE.size + value
+    flags = _attribute(NFTA_SET_ELEM_FLAGS, struct.pack(">I", NFT_SET_ELEM_INTERVAL_END)) * marked
+    whole = ATTRIBUTE.size + len(flags) + nest + len(_TIMEOUT + bytes(8)) * timed
+    return (
+        ATTRIBUTE.pack(whole, NFTA_LIST_ELEM | NLA_F_NESTED)
+        + flags
+        + ATTRIBUTE.pack(nest, NFTA_SET_ELEM_KEY | NLA_F_NESTED)
+        + ATTRIBUTE.pack(value, NFTA_DATA_VALUE)
+    )
+
+
+_TIMEOUT = ATTRIBUTE.pack(ATTRIBUTE.size + 8, NFTA_SET_ELEM_TIMEOUT)
+_HEAD = {key: _head(key, timed=False) for key in (4, 16)}
+_TIMED = {key: (_head(key, timed=True), struct.Struct(f">{len(_head(key, True))}s{key}s4sQ").pack) for key in (4, 16)}
+_END_HEAD = {key: _head(key, timed=False, marked=True) for key in (4, 16)}
+
+
+def _interval(network: Network) -> bytes:
+    first = network.network_address.packed
+    after = int(network.broadcast_address) + 1
+    packed = element(first, None)
+    if after < 1 << network.max_prefixlen:  # what reaches to the end of the address space has no end element
+        packed += _END_HEAD[len(first)] + after.to_bytes(len(first), "big")
+    return packed
+
+
+def _chunks(packed: Iterable[bytes]) -> Iterator[bytes]:
+    chunk: list[bytes] = []
+    size = 0
+    for one in packed:
+        if size + len(one) > MESSAGE_LIMIT:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+        chunk.append(one)
+        size += len(one)
+    if chunk:
+        yield b"".join(chunk)

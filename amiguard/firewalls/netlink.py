@@ -1,0 +1,260 @@
+"""One netlink socket on the running loop: atomic transactions and small dumps, with a bound on every wait.
+
+Whatever the kernel does (refuses, overruns the receive buffer, never answers), a call ends: with success only after the
+kernel's acknowledgement of the whole transaction, else with a FirewallError. After a fault of the transport itself the
+socket is thrown away, and the next call opens a new one, so that no late answer is ever taken for another call's.
+
+Source: Linux net/netfilter/nfnetlink.c (nfnetlink_rcv_batch) and include/uapi/linux/netlink.h."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from errno import EINTR, ETIMEDOUT
+from typing import NamedTuple
+
+from amiguard.errors import FirewallError
+
+NETLINK_NETFILTER = 12
+SOL_NETLINK = 270
+NETLINK_CAP_ACK = 10
+NETLINK_EXT_ACK = 11
+SO_SNDBUFFORCE = 32
+
+NLM_F_REQUEST = 0x1
+NLM_F_ACK = 0x4
+NLM_F_DUMP_INTR = 0x10
+NLM_F_ACK_TLVS = 0x200
+NLM_F_DUMP = 0x300
+NLMSG_ERROR = 2
+NLMSG_DONE = 3
+NLMSGERR_ATTR_MSG = 1
+NFNL_MSG_BATCH_BEGIN = 0x10
+NFNL_MSG_BATCH_END = 0x11
+NLA_TYPE_MASK = 0x3FFF
+
+HEADER = struct.Struct("=IHHII")
+ATTRIBUTE = struct.Struct("=HH")
+ERROR_CODE = struct.Struct("=i")
+NFGENMSG = struct.Struct(">BBH")
+ERROR_LENGTH = ERROR_CODE.size + HEADER.size
+"""Under NETLINK_CAP_ACK an error echoes the failed message's header only; the extended acknowledgement follows it."""
+
+SEND_BUFFER = 8 << 20
+RECEIVE = 1 << 16
+SEQUENCE_LIMIT = 1 << 31
+DUMP_ATTEMPTS = 10
+PATIENCE = 5.0
+"""Seconds. The kernel answers inside send(); whoever waits longer than this waits for an answer that was lost."""
+
+
+class Message(NamedTuple):
+    """One netlink message, its header left to the transport. `what` completes "the kernel refused ..."."""
+
+    what: str
+    kind: int
+    flags: int
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """One message from the kernel."""
+
+    kind: int
+    flags: int
+    sequence: int
+    body: bytes
+
+
+class Refused(FirewallError):
+    """The kernel rolled a transaction back, or refused a dump.
+
+    `message` is the one that it did not take; None: it took none at all (privilege, or the whole subsystem missing)."""
+
+    def __init__(self, code: int, message: Message | None, text: str) -> None:
+        what = message.what if message else "any change"
+        super().__init__(f"the kernel refused {what}: {os.strerror(code)}" + f" ({text})" * bool(text), code)
+        self.message = message
+
+
+class Netlink:
+    """A netfilter netlink socket, opened by the first call. One transaction at a time; callers queue."""
+
+    def __init__(self, subsystem: int, patience: float = PATIENCE) -> None:
+        self._subsystem = subsystem
+        self._patience = patience
+        self._socket: socket.socket | None = None
+        self._sequence = 0
+        self._lock = asyncio.Lock()
+
+    async def commit(self, messages: Sequence[Message]) -> None:
+        """Have all of `messages` done by the kernel in one atomic transaction, or none.
+
+        Raises:
+            Refused: the kernel rolled it back.
+            FirewallError: it could not be sent, or its answer was lost: it may or may not be done.
+        """
+        async with self._lock:
+            begin = self._take_sequences(len(messages) + 2)
+            used = self._send(_transaction(self._subsystem, messages, begin))
+            await self._acknowledged(used, messages, begin)
+
+    async def dump(self, message: Message) -> list[bytes]:
+        """Return the bodies of everything that the kernel lists in answer to `message`; meant for short lists.
+
+        Raises:
+            FirewallError: as `commit`; EINTR if the list changed under every attempt.
+        """
+        async with self._lock:
+            for _ in range(DUMP_ATTEMPTS):
+                sequence = self._take_sequences(1)
+                length = HEADER.size + len(message.body)
+                flags = NLM_F_REQUEST | NLM_F_DUMP
+                used = self._send(HEADER.pack(length, message.kind, flags, sequence, 0) + message.body)
+                listed = await self._listed(used, message, sequence)
+                if listed is not None:
+                    return listed
+            raise FirewallError(f"{message.what} changed while it was being read", EINTR)
+
+    async def close(self) -> None:
+        """Free the socket once the calls that wait have their answers; the next call would open a new one."""
+        async with self._lock:
+            self._drop()
+
+    async def _acknowledged(self, used: socket.socket, messages: Sequence[Message], begin: int) -> None:
+        """Wait for the outcome of the transaction that started at sequence number `begin`.
+
+        Only the last message asks for an acknowledgement: errors come unasked and, in their order, before it. A refusal
+        of the whole transaction (no privilege, the commit itself failed) is reported against its first header."""
+        last, end = begin + len(messages), begin + len(messages) + 1
+        refused: Refused | None = None
+        while True:
+            for answer in await self._receive(used):
+                if answer.kind != NLMSG_ERROR or not begin <= answer.sequence <= end:
+                    continue
+                code, text = _outcome(answer)
+                whole = answer.sequence in (begin, end)
+                if code and refused is None:
+                    refused = Refused(code, None if whole else messages[answer.sequence - begin - 1], text)
+                if refused and (whole or answer.sequence == last):
+                    raise refused
+                if answer.sequence == last:
+                    return
+
+    async def _listed(self, used: socket.socket, message: Message, sequence: int) -> list[bytes] | None:
+        """Collect one dump; None: it was interrupted by a change and is worthless."""
+        bodies: list[bytes] = []
+        interrupted = False
+        while True:
+            for answer in await self._receive(used):
+                if answer.sequence != sequence:
+                    continue
+                interrupted = interrupted or bool(answer.flags & NLM_F_DUMP_INTR)
+                if answer.kind == NLMSG_ERROR:
+                    code, text = _outcome(answer)
+                    raise Refused(code, message, text)
+                if answer.kind == NLMSG_DONE:
+                    return None if interrupted else bodies
+                bodies.append(answer.body)
+
+    def _take_sequences(self, count: int) -> int:
+        if self._sequence > SEQUENCE_LIMIT:
+            self._sequence = 0
+        first = self._sequence + 1
+        self._sequence += count
+        return first
+
+    def _send(self, data: bytes) -> socket.socket:
+        try:
+            if self._socket is None:
+                self._socket = _open()
+            self._socket.send(data)
+        except OSError as error:
+            self._drop()
+            text = f"{len(data)} bytes could not be sent to the kernel: {error.strerror}"
+            raise FirewallError(text, error.errno or 0) from error
+        return self._socket
+
+    async def _receive(self, used: socket.socket) -> Iterator[Answer]:
+        try:
+            try:
+                data = used.recv(RECEIVE)
+            except BlockingIOError:
+                async with asyncio.timeout(self._patience):
+                    data = await asyncio.get_running_loop().sock_recv(used, RECEIVE)
+        except TimeoutError:
+            self._drop()
+            raise FirewallError(f"the kernel did not answer within {self._patience} s", ETIMEDOUT) from None
+        except OSError as error:
+            self._drop()
+            raise FirewallError(f"the kernel's answer was lost: {error.strerror}", error.errno or 0) from error
+        return _answers(data)
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield type and payload of each netlink attribute from `offset` on; a broken one ends it."""
+    while offset + ATTRIBUTE.size <= len(data):
+        length, kind = ATTRIBUTE.unpack_from(data, offset)
+        if length < ATTRIBUTE.size:
+            return
+        yield kind & NLA_TYPE_MASK, data[offset + ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _open() -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+    try:
+        opened.setblocking(False)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
+        except PermissionError:  # a capability in a user namespace of its own does not reach this far
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        opened.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        opened.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        opened.connect((0, 0))  # from now on nobody but the kernel can send to it
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _transaction(subsystem: int, messages: Sequence[Message], begin: int) -> bytes:
+    bound = NFGENMSG.pack(socket.AF_UNSPEC, 0, subsystem)
+    length = HEADER.size + len(bound)
+    end = begin + len(messages) + 1
+    parts = [HEADER.pack(length, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, begin, 0), bound]
+    for sequence, message in enumerate(messages, begin + 1):
+        flags = message.flags | NLM_F_REQUEST | (NLM_F_ACK if sequence == end - 1 else 0)
+        parts.append(HEADER.pack(HEADER.size + len(message.body), message.kind, flags, sequence, 0))
+        parts.append(message.body)
+    parts += HEADER.pack(length, NFNL_MSG_BATCH_END, NLM_F_REQUEST, end, 0), bound
+    return b"".join(parts)
+
+
+def _answers(data: bytes) -> Iterator[Answer]:
+    offset = 0
+    while offset + HEADER.size <= len(data):
+        length, kind, flags, sequence, _ = HEADER.unpack_from(data, offset)
+        if length < HEADER.size:
+            return
+        yield Answer(kind, flags, sequence, data[offset + HEADER.size : offset + length])
+        offset += (length + 3) & ~3
+
+
+def _outcome(answer: Answer) -> tuple[int, str]:
+    """Return the error number (0: done) and the kernel's extended text."""
+    code = -ERROR_CODE.unpack_from(answer.body)[0]
+    text = ""
+    if answer.flags & NLM_F_ACK_TLVS:
+        for kind, payload in attributes(answer.body, ERROR_LENGTH):
+            if kind == NLMSGERR_ATTR_MSG:
+                text = payload.rstrip(b"\0").decode(errors="replace")
+    return code, text

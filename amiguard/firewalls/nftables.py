@@ -1,0 +1,230 @@
+"""Bans in nftables, over netlink alone: table `inet amiguard`, one chain that sees packets before anybody else does.
+
+    set allow4, allow6             networks that are never dropped; replaced at each start
+    set banned4, banned6           single addresses, each with its own timeout: the kernel ends bans by itself
+    set banned4_24, banned6_64...  networks of one prefix length, looked up by the masked source address; made at need
+    chain prerouting               accept @allow*, then drop @banned*
+
+A set for each prefix length, and not one set of intervals, because then no two networks can collide: an interval set
+refuses one that overlaps another (EEXIST), and its insertions cost milliseconds where a hash takes microseconds. The
+ban of a network and those of addresses inside it live and end independently."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Iterable, Sequence
+from errno import EAFNOSUPPORT, EEXIST, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
+
+from amiguard.errors import FirewallError
+from amiguard.firewalls.elements import SINGLE, Kept, element, intervals, place_of, refill, remove, upsert
+from amiguard.firewalls.netlink import Message, Netlink, Refused
+from amiguard.firewalls.nftmessages import (
+    FAMILIES,
+    NFNL_SUBSYS_NFTABLES,
+    NLM_F_EXCL,
+    AddressSet,
+    Verdict,
+    delete_rules,
+    delete_table,
+    list_sets,
+    new_chain,
+    new_set,
+    new_table,
+    set_name,
+    source_rule,
+)
+from amiguard.model import Ban, Target, Timestamp
+
+CHAIN = "prerouting"
+BATCH = 500
+"""Targets in one transaction: below 64 KiB, for the loop stands still while the kernel works on one."""
+NETWORK_SET = re.compile(r"banned([46])_([0-9]{1,3})")
+
+
+class Nftables:
+    """A `ports.Firewall` in the kernel's nf_tables. Needs CAP_NET_ADMIN and nothing else.
+
+    Its errors carry the kernel's number. ENOENT from `ban` or `unban`: the table was removed; `start` restores it."""
+
+    def __init__(self, table: str = "amiguard") -> None:
+        self._table = table
+        self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)
+        self._kept: set[Kept] = set(SINGLE.values())
+
+    async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
+        """Lay out the table in one transaction that keeps every ban it holds, then put `bans` into it.
+
+        Until that transaction is done the old layout stands, and from then on the new one: no packet passes in between.
+
+        Raises:
+            FirewallError: see `ports.Firewall`; EEXIST: the table is there and is not amiguard's.
+        """
+        self._kept |= await self._kept_by_kernel()
+        await self._commit(layout(self._table, self._kept, allow))
+        await self.ban(bans, now)
+
+    async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
+        """Drop these targets for what remains of their bans at `now`; nothing remains: skipped.
+
+        Of two bans of one target the later in `bans` counts. Many are done in several transactions."""
+        for begin in range(0, len(bans), BATCH):
+            if begin:
+                await asyncio.sleep(0)
+            packed: dict[Kept, dict[bytes, bytes]] = {}
+            for ban in bans[begin : begin + BATCH]:
+                remaining = ban.remaining(now)
+                if remaining != 0:
+                    kept, key = place_of(ban.target)
+                    packed.setdefault(kept, {})[key] = element(key, remaining)
+            if packed:
+                messages = self._growth(packed)
+                for kept, elements in packed.items():
+                    messages += upsert(self._table, banned_set(kept).name, elements.values())
+                await self._commit(messages)
+
+    async def unban(self, targets: Sequence[Target]) -> None:
+        """Let these targets through again. The ban of a network that holds one of them is another ban, and stays."""
+        for begin in range(0, len(targets), BATCH):
+            if begin:
+                await asyncio.sleep(0)
+            packed: dict[Kept, dict[bytes, bytes]] = {}
+            for target in targets[begin : begin + BATCH]:
+                kept, key = place_of(target)
+                if kept in self._kept:
+                    packed.setdefault(kept, {})[key] = element(key, None)
+            messages: list[Message] = []
+            for kept, elements in packed.items():
+                messages += remove(self._table, banned_set(kept).name, elements.values())
+            if messages:
+                await self._commit(messages)
+
+    async def close(self) -> None:
+        """Free the socket; the bans stay in the kernel."""
+        await self._netlink.close()
+
+    def _growth(self, wanted: Iterable[Kept]) -> list[Message]:
+        """Return what makes the sets of prefix lengths that are new.
+
+        All rules are written anew, so that two calls at once can't leave one twice or drop the other's. The table is
+        not made here: where it vanished, so did the allowlist, and only `start` brings both back. What is refused stays
+        on the list: the next ban that needs it meets ENOENT, and `start` lays it out."""
+        new = set(wanted) - self._kept
+        if not new:
+            return []
+        self._kept |= new
+        return [*_sets(self._table, self._kept), *_rules(self._table, self._kept)]
+
+    async def _kept_by_kernel(self) -> set[Kept]:
+        """Return the prefix lengths whose sets an earlier process left in the table."""
+        try:
+            bodies = await self._netlink.dump(list_sets(self._table))
+        except FirewallError as error:
+            if error.errno == ENOENT:
+                return set()
+            raise _explained(error, self._table) from error
+        found = (NETWORK_SET.fullmatch(set_name(body)) for body in bodies)
+        return {(int(match[1]), int(match[2])) for match in found if match and _possible(int(match[1]), int(match[2]))}
+
+    async def _commit(self, messages: Sequence[Message]) -> None:
+        try:
+            await self._netlink.commit(messages)
+        except FirewallError as error:
+            raise _explained(error, self._table) from error
+
+
+async def probe() -> str:
+    """Try everything that `Nftables` needs on a table of its own that is gone before anybody can see it.
+
+    Returns:
+        One line on what the kernel can do.
+
+    Raises:
+        FirewallError: it can't, or may not; the message names the missing capability or kernel module.
+    """
+    table = f"amiguard_probe_{os.getpid()}"
+    kept: list[Kept] = [*SINGLE.values(), (4, 24), (6, 64)]
+    allow = [Target("192.0.2.0/24"), Target("2001:db8::/32")]
+    ban = element(bytes(FAMILIES[4].length), 1000)
+    netlink = Netlink(NFNL_SUBSYS_NFTABLES)
+    try:
+        await netlink.commit(
+            [
+                new_table(table, NLM_F_EXCL),
+                *layout(table, kept, allow),
+                *upsert(table, banned_set(SINGLE[4]).name, [ban]),
+                delete_table(table),
+            ]
+        )
+    except FirewallError as error:
+        raise _explained(error, table) from error
+    finally:
+        await netlink.close()
+    return "nf_tables: atomic changes, bans that end by themselves, networks and allowlists, for IPv4 and IPv6"
+
+
+def banned_set(kept: Kept) -> AddressSet:
+    """Return the set of banned single addresses (`banned4`), or of networks of one prefix length (`banned4_24`)."""
+    version, prefix = kept
+    return AddressSet(f"banned{version}" if prefix is None else f"banned{version}_{prefix}", version, prefix)
+
+
+def allow_set(version: int) -> AddressSet:
+    """Return the set of networks that are never dropped."""
+    return AddressSet(f"allow{version}", version)
+
+
+def layout(table: str, kept: Iterable[Kept], allow: Iterable[Target]) -> list[Message]:
+    """Return the one transaction that makes, adopts or repairs a table: bans are kept, rules and allowlist replaced."""
+    allowed = intervals(allow)
+    return [
+        new_table(table),
+        *(new_set(table, allow_set(version), {"NFT_SET_INTERVAL"}) for version in FAMILIES),
+        *_sets(table, kept),
+        new_chain(table, CHAIN),
+        *_rules(table, kept),
+        *(message for version in FAMILIES for message in refill(table, allow_set(version).name, allowed[version])),
+    ]
+
+
+def _sets(table: str, kept: Iterable[Kept]) -> list[Message]:
+    return [new_set(table, banned_set(one), {"NFT_SET_TIMEOUT"}) for one in sorted(kept, key=_order)]
+
+
+def _rules(table: str, kept: Iterable[Kept]) -> list[Message]:
+    """Return what replaces the rules; allow comes first."""
+    return [
+        delete_rules(table, CHAIN),
+        *(source_rule(table, CHAIN, allow_set(version), Verdict.ACCEPT) for version in FAMILIES),
+        *(source_rule(table, CHAIN, banned_set(one), Verdict.DROP) for one in sorted(kept, key=_order)),
+    ]
+
+
+def _order(kept: Kept) -> tuple[int, int]:
+    """By version, in each the narrowest first."""
+    version, prefix = kept
+    return version, -FAMILIES[version].length * 8 if prefix is None else -prefix
+
+
+def _possible(version: int, prefix: int) -> bool:
+    return prefix < FAMILIES[version].length * 8
+
+
+def _explained(error: FirewallError, table: str) -> FirewallError:
+    """Put what an administrator can do about a refusal before the kernel's own words."""
+    everything = not (isinstance(error, Refused) and error.message)
+    match error.errno:
+        case code if code == EPERM and everything:
+            reason = "changing nftables needs the capability CAP_NET_ADMIN"
+        case code if code == EPERM:
+            reason = f"another program owns the table inet {table}"
+        case code if code in {EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT} and everything:
+            reason = "this kernel has no nf_tables, or forbids netlink to this process"
+        case code if code == EEXIST:
+            reason = f"a table inet {table} is there that is not amiguard's"
+        case code if code == ENOENT:
+            reason = f"the table inet {table} is gone, or parts of it"
+        case _:
+            return error
+    return FirewallError(f"{reason}: {error}", error.errno)
