@@ -1,0 +1,156 @@
+"""What each action means, how loud it is, and where it stands in the Elastic Common Schema.
+
+Values of `event.kind`, `event.category` and `event.type` are those that ECS 9 allows, and expects together:
+https://www.elastic.co/docs/reference/ecs/ecs-category-field-values-reference"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from amiguard.journal import Action
+
+ECS_VERSION = "9.4.0"
+
+
+class Level(IntEnum):
+    """How loud a line is; structlog's numbers."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+class Entry(NamedTuple):
+    """What every line of one action has in common. `outcome` "" is none."""
+
+    level: Level
+    kind: str
+    category: tuple[str, ...]
+    type: tuple[str, ...]
+    outcome: str
+    meaning: str
+    """When the line is written, for people."""
+    limited: bool = False
+    """Strangers can cause any number of these: only so many are written a second."""
+
+
+BLOCKING = ("intrusion_detection", "network")
+
+CATALOGUE: dict[Action, Entry] = {
+    Action.START: Entry(
+        Level.INFO,
+        "event",
+        ("process",),
+        ("start",),
+        "",
+        "The daemon starts, with these settings; nothing is done yet.",
+    ),
+    Action.READY: Entry(
+        Level.INFO, "event", ("process",), ("info",), "success", "The firewall is laid out, earlier bans are in force."
+    ),
+    Action.STOP: Entry(Level.INFO, "event", ("process",), ("end",), "", "The daemon ends; bans stay in the kernel."),
+    Action.AMI_CONNECTED: Entry(
+        Level.INFO,
+        "event",
+        ("network",),
+        ("connection", "start"),
+        "success",
+        "Logged in to Asterisk, and proved that its security events arrive.",
+    ),
+    Action.AMI_LOST: Entry(
+        Level.WARNING,
+        "event",
+        ("network",),
+        ("connection", "end"),
+        "failure",
+        "The connection to Asterisk ended or could not be made; it is tried again.",
+    ),
+    Action.AMI_UNREADABLE: Entry(
+        Level.WARNING,
+        "event",
+        ("network",),
+        ("protocol",),
+        "failure",
+        "Asterisk sent something that could not be read; the connection stays.",
+        limited=True,
+    ),
+    Action.FAILURE: Entry(
+        Level.INFO,
+        "event",
+        ("authentication",),
+        ("start",),
+        "failure",
+        "An attempt failed and was counted.",
+        limited=True,
+    ),
+    Action.INJECTION: Entry(
+        Level.WARNING,
+        "alert",
+        ("intrusion_detection",),
+        ("info",),
+        "",
+        "Somebody forged Asterisk's events; the address is the true sender's.",
+        limited=True,
+    ),
+    Action.BAN: Entry(
+        Level.WARNING, "alert", BLOCKING, ("denied",), "success", "The kernel acknowledged a ban: packets are dropped."
+    ),
+    Action.UNBAN: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "An administrator ended a ban."),
+    Action.EXPIRE: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "A ban's time is over."),
+    Action.BAN_SKIPPED: Entry(
+        Level.WARNING,
+        "event",
+        ("intrusion_detection",),
+        ("allowed",),
+        "",
+        "A ban was due, but its target is never banned (`IGNOREIP`).",
+        limited=True,
+    ),
+    Action.FIREWALL_HEALED: Entry(
+        Level.WARNING,
+        "event",
+        ("configuration",),
+        ("change",),
+        "success",
+        "Somebody removed amiguard's rules from the kernel; they are there again, with all bans.",
+    ),
+    Action.FIREWALL_FAILED: Entry(
+        Level.ERROR,
+        "event",
+        ("configuration",),
+        ("change",),
+        "failure",
+        "The kernel refused a change; it is tried again, and nothing of it counts as done.",
+    ),
+    Action.STORE_FAILED: Entry(
+        Level.ERROR,
+        "event",
+        ("database",),
+        ("error",),
+        "failure",
+        "The database can't be used; bans go on, but a restart would forget them.",
+    ),
+    Action.STORE_RECOVERED: Entry(
+        Level.INFO, "event", ("database",), ("info",), "success", "The database can be used again; nothing was lost."
+    ),
+    Action.MAIL_SENT: Entry(Level.INFO, "event", ("network",), ("info",), "success", "The mail server took a mail."),
+    Action.MAIL_FAILED: Entry(
+        Level.ERROR, "event", ("network",), ("info",), "failure", "A mail could not be handed over."
+    ),
+    Action.CONTROL: Entry(
+        Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control socket."
+    ),
+    Action.OVERLOAD: Entry(
+        Level.WARNING,
+        "event",
+        ("host",),
+        ("info",),
+        "failure",
+        "More arrived than could be taken; it says what was left.",
+    ),
+    Action.INTERNAL_ERROR: Entry(
+        Level.ERROR, "event", ("process",), ("info",), "failure", "A mistake in amiguard itself; please report it."
+    ),
+}
