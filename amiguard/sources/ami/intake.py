@@ -49,22 +49,22 @@ class AmiIntake:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._take(self._attempt(self.parser.close))
+        self._take(self._attempt(self.parser.close), self._clock())
 
-    def block(self, block: bytes) -> None:
-        """Take one block that is no response to us."""
+    def receive(self, blocks: list[bytes], complete: bool) -> None:
+        """Take the blocks of one read; `complete`: no part of another is waiting for its end."""
+        now = self._clock()
         unreadable = self.parser.unreadable
-        self._take(self._attempt(self.parser.feed, block, self._clock()))
+        for block in blocks:
+            self._take(self._attempt(self.parser.feed, block, now), now)
+        if complete:
+            self._take(self._attempt(self.parser.idle), now)
         if self.parser.unreadable > unreadable:
             self._journal.write(
                 Action.AMI_UNREADABLE,
                 "a security event fits no known schema and was not counted: a newer Asterisk?",
                 unreadable=self.parser.unreadable,
             )
-
-    def idle(self) -> None:
-        """Everything that arrived has been handed in."""
-        self._take(self._attempt(self.parser.idle))
         self._schedule()
 
     def behind(self, waiting: int) -> None:
@@ -83,10 +83,11 @@ class AmiIntake:
 
     def _release(self) -> None:
         self._timer = None
-        self._take(self._attempt(self.parser.release, self._clock()))
+        now = self._clock()
+        self._take(self._attempt(self.parser.release, now), now)
         self._schedule()
 
-    def _take(self, events: list[SecurityEvent] | None) -> None:
+    def _take(self, events: list[SecurityEvent] | None, now: Timestamp) -> None:
         if events is None:  # the parser failed; what it holds may be why
             self.parser = EventParser()
             return
@@ -94,7 +95,7 @@ class AmiIntake:
             if event.service == "AMI" and self._is_own(event):
                 continue
             self.events += 1
-            self.last_event = self._clock()
+            self.last_event = now
             self._attempt(self._sink, event)
 
     def _is_own(self, event: SecurityEvent) -> bool:

@@ -25,4 +25,4 @@ async def probe(settings: AmiSettings) -> str:
         banner = link.greeted.result()
         with suppress(SourceError):  # it closes either way
             await link.request(settings.ping_timeout, Action="Logoff")
-    return f"{banner} at {settings.where}: {settings.username!r} is logged in and gets security events"
+    return f"{banner} at {settings.where}: {settings.username!r} gets security events"

@@ -80,17 +80,17 @@ def _ignore(*_: object) -> None:
 
 
 class AmiProtocol(asyncio.BufferedProtocol):
-    """Cuts what Asterisk sends into blocks and hands on each that answers no action of ours.
+    """Cuts what Asterisk sends into blocks and hands on those that answer no action of ours.
 
-    `receive(block)` gets them one by one, `idle()` is called when all that arrived has been handed on, `behind(bytes)`
-    when Asterisk writes faster than we read and so many bytes wait in the kernel. None of them may raise.
+    After each read, `receive(blocks, complete)` gets the blocks that it completed and whether no part of another one is
+    left. `behind(bytes)` is called when Asterisk writes faster than we read: so many bytes wait in the kernel. Neither
+    may raise.
 
     `greeted` is done with the banner, `heard` with the first security event, `closed` with the reason of the end."""
 
     def __init__(
         self,
-        receive: Callable[[bytes], None] = _ignore,
-        idle: Callable[[], None] = _ignore,
+        receive: Callable[[list[bytes], bool], None] = _ignore,
         behind: Callable[[int], None] = _ignore,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -100,7 +100,6 @@ class AmiProtocol(asyncio.BufferedProtocol):
         self.received = 0
         self.local: tuple[Address, int]
         self._receive = receive
-        self._idle = idle
         self._behind = behind
         self._framer = Framer()
         self._buffer = memoryview(bytearray(STEP))
@@ -139,14 +138,11 @@ class AmiProtocol(asyncio.BufferedProtocol):
             return
         if self._framer.banner is not None and not self.greeted.done():
             self.greeted.set_result(self._framer.banner.decode("ascii", "replace"))
-        for block in blocks:
-            if self._client.responses and self._answer(block):
-                continue
-            if not self.heard.done() and match(block) is not None:
-                self.heard.set_result(None)
-            self._receive(block)
-        if self._framer.idle:
-            self._idle()
+        if self._client.responses:
+            blocks = [block for block in blocks if not self._answer(block)]
+        if not self.heard.done() and any(match(block) for block in blocks):
+            self.heard.set_result(None)
+        self._receive(blocks, self._framer.idle)
         if nbytes == STEP:
             self._look_behind()
 

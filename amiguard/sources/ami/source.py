@@ -102,7 +102,7 @@ class AmiSource:
             intake.end()
 
     def _new_protocol(self) -> AmiProtocol:
-        return AmiProtocol(self._intake.block, self._intake.idle, self._intake.behind)
+        return AmiProtocol(self._intake.receive, self._intake.behind)
 
     async def _watch(self, link: AmiProtocol) -> None:
         """Ping until the connection ends, which raises SourceError."""
