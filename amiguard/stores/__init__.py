@@ -1,0 +1,1 @@
+"""Where bans and offenders outlive the process."""

@@ -1,0 +1,50 @@
+"""The layout of the database, and the statements that read and change it.
+
+A change of the layout is one more entry in `MIGRATIONS`; what a released version wrote is never edited."""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x616D6967
+"""`amig`: tells our databases from those of others, such as Asterisk's own `astdb.sqlite3`."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE bans (
+            target   TEXT PRIMARY KEY,
+            since    INTEGER NOT NULL, -- milliseconds since 1970
+            until    INTEGER,          -- NULL: permanent
+            failures INTEGER NOT NULL,
+            earlier  INTEGER NOT NULL,
+            accounts TEXT NOT NULL,    -- JSON array
+            details  TEXT NOT NULL     -- JSON object: reason, origin, evidence, service, transport, source, comment
+        ) WITHOUT ROWID""",
+        """CREATE TABLE offenders (
+            target TEXT PRIMARY KEY,
+            bans   INTEGER NOT NULL,   -- in all, the running one included
+            first  INTEGER NOT NULL,
+            last   INTEGER NOT NULL    -- when its newest ban began
+        ) WITHOUT ROWID""",
+        "CREATE INDEX offenders_by_last ON offenders (last)",
+    ),
+)
+"""One entry a version of the layout: `user_version` counts how many of them a database has had."""
+
+SAVE_BAN = "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+COUNT_BAN = """INSERT INTO offenders VALUES (:target, 1, :since, :since)
+    ON CONFLICT (target) DO UPDATE SET bans = bans + 1, last = excluded.last WHERE excluded.last > last"""
+"""A ban is known by its target and its beginning, so that one written twice is counted once."""
+
+END_BAN = "DELETE FROM bans WHERE target = ?"
+
+LOAD_BANS = """SELECT json_group_array(target), json_group_array(since), json_group_array(until),
+    json_group_array(failures), json_group_array(earlier), json_group_array(accounts), json_group_array(details)
+    FROM (SELECT * FROM bans WHERE target > ? ORDER BY target LIMIT ?)"""
+"""Each column as one JSON array: rows one by one, each a turn at the interpreter's lock, take half as long again."""
+
+LOAD_HISTORY = "SELECT json_group_array(target), json_group_array(bans) FROM offenders"
+
+DELETE_ENDED = "DELETE FROM bans WHERE until <= ?"
+
+FORGET_OLD = "DELETE FROM offenders WHERE last < ?"
+FORGET_MANY = "DELETE FROM offenders WHERE last < (SELECT last FROM offenders ORDER BY last DESC LIMIT 1 OFFSET ?)"

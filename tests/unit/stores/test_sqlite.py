@@ -1,0 +1,187 @@
+"""What the store remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from amiguard.errors import StoreError
+from amiguard.journal import Action
+from amiguard.model import Ban, Origin, Reason, Target
+from amiguard.ports import Ended, Ending
+from amiguard.stores import sqlite
+from amiguard.stores.sqlite import REMEMBERED, SqliteStore
+from tests.unit.stores.conftest import HOUR, NOW, Lines, ban, mode
+
+GUESSER = Target("198.51.100.7")
+
+
+def ended(target: str, at: int = NOW) -> Ended:
+    return Ended(Target(target), at, Ending.UNBAN)
+
+
+async def test_a_new_database_is_empty_and_only_for_its_owner_and_group(store: SqliteStore, path: Path) -> None:
+    saved = await store.open(NOW)
+
+    assert list(saved.bans) == []
+    assert dict(saved.history) == {}
+    assert mode(path) == 0o640
+    assert mode(path.parent) == 0o750
+
+
+async def test_a_ban_comes_back_with_every_field(store: SqliteStore) -> None:
+    manual = Ban(Target("2001:db8::/64"), NOW, None, Reason.MANUAL, Origin.MANUAL, comment="“scanner”\n", earlier=3)
+    bans = [ban("192.0.2.1"), manual, ban("198.51.100.0/24", until=NOW + 1)]
+    await store.open(NOW)
+    await store.write(bans)
+
+    saved = await store.open(NOW)
+
+    assert sorted(saved.bans, key=lambda one: one.target) == sorted(bans, key=lambda one: one.target)
+    assert {hash(one) for one in saved.bans} == {hash(one) for one in bans}
+    assert saved.history == {one.target: 1 for one in bans}
+
+
+async def test_a_permanent_ban_never_ends(store: SqliteStore) -> None:
+    await store.open(NOW)
+    await store.write([ban(GUESSER, until=None)])
+
+    saved = await store.open(NOW * 2)
+
+    assert [one.target for one in saved.bans] == [GUESSER]
+
+
+async def test_a_ban_that_ended_meanwhile_is_logged_once_and_remembered_in_the_history(
+    store: SqliteStore, journal: Lines
+) -> None:
+    await store.open(NOW)
+    await store.write([ban(GUESSER, until=NOW + HOUR), ban("192.0.2.1", until=NOW + HOUR + 1)])
+
+    saved = await store.open(NOW + HOUR)
+    await store.open(NOW + HOUR)
+
+    assert [one.target for one in saved.bans] == ["192.0.2.1"]
+    assert saved.history == {GUESSER: 1, "192.0.2.1": 1}
+    assert [(action, fields["ban"]) for action, fields in journal.written] == [(Action.EXPIRE, ban(GUESSER))]
+
+
+async def test_an_unbanned_target_is_not_banned_again_at_the_next_start(store: SqliteStore) -> None:
+    await store.open(NOW)
+    await store.write([ban(GUESSER), ban("192.0.2.1")])
+    await store.write([ended(GUESSER), ended("203.0.113.9")])
+
+    saved = await store.open(NOW)
+
+    assert [one.target for one in saved.bans] == ["192.0.2.1"]
+    assert saved.history[GUESSER] == 1
+
+
+async def test_an_unban_holds_although_the_clock_was_set_back_meanwhile(store: SqliteStore) -> None:
+    await store.open(NOW)
+    await store.write([ban(GUESSER)])
+    await store.write([ended(GUESSER, at=NOW - HOUR)])
+
+    assert not (await store.open(NOW)).bans
+
+
+async def test_changes_hold_in_their_order(store: SqliteStore) -> None:
+    await store.open(NOW)
+    again = ban(GUESSER, since=NOW + 2, until=NOW + HOUR)
+    await store.write([ban(GUESSER), ended(GUESSER), again, ended("192.0.2.1"), ban("192.0.2.1")])
+
+    saved = await store.open(NOW)
+
+    assert {one.target: one for one in saved.bans} == {GUESSER: again, "192.0.2.1": ban("192.0.2.1")}
+    assert saved.history[GUESSER] == 2
+
+
+async def test_a_longer_end_for_the_same_ban_counts_no_second_ban(store: SqliteStore) -> None:
+    await store.open(NOW)
+    await store.write([ban(GUESSER)])
+    await store.write([ban(GUESSER, until=None)])
+
+    saved = await store.open(NOW)
+
+    assert list(saved.bans) == [ban(GUESSER, until=None)]
+    assert saved.history == {GUESSER: 1}
+
+
+async def test_offenders_are_forgotten_a_year_after_their_newest_ban_began(store: SqliteStore) -> None:
+    await store.open(NOW)
+    await store.write([ban(GUESSER, since=NOW), ban("192.0.2.1", since=NOW + 1), ended(GUESSER), ended("192.0.2.1")])
+
+    assert (await store.open(NOW + REMEMBERED + 1)).history == {"192.0.2.1": 1}
+
+
+async def test_the_newest_offenders_are_remembered_when_there_are_too_many(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MAX_OFFENDERS", 10)
+    await store.open(NOW)
+    await store.write([ban(f"10.0.0.{number}", since=NOW + number) for number in range(50)])
+
+    saved = await store.open(NOW)
+
+    assert set(saved.history) == {f"10.0.0.{number}" for number in range(40, 50)}
+    assert len(saved.bans) == 50
+
+
+async def test_the_table_of_offenders_is_cut_back_while_the_daemon_runs(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MAX_OFFENDERS", 10)
+    monkeypatch.setattr(sqlite, "TIDY_AFTER", 100)
+    await store.open(NOW)
+    for batch in range(25):
+        await store.write([ban(f"10.0.{batch}.{number}", since=NOW + batch * 10 + number) for number in range(10)])
+    await store.close()
+
+    with sqlite3.connect(path) as connection:
+        [count] = connection.execute("SELECT count(*) FROM offenders").fetchone()
+    connection.close()
+    assert count == 60
+
+
+async def test_writers_at_the_same_time_do_not_mix_their_transactions(store: SqliteStore) -> None:
+    await store.open(NOW)
+    await asyncio.gather(*(store.write([ban(f"10.0.0.{number}"), ban(f"10.0.1.{number}")]) for number in range(50)))
+
+    assert len((await store.open(NOW)).bans) == 100
+
+
+async def test_a_write_that_is_cancelled_leaves_no_transaction_behind(store: SqliteStore) -> None:
+    await store.open(NOW)
+    for turns in range(12):
+        writing = asyncio.create_task(store.write([ban(GUESSER)]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait([writing])
+
+    await store.write([ban("192.0.2.1")])
+
+    assert Target("192.0.2.1") in {one.target for one in (await store.open(NOW)).bans}
+
+
+async def test_a_closed_store_refuses_changes_and_may_be_closed_twice(store: SqliteStore, path: Path) -> None:
+    await store.open(NOW)
+    await store.close()
+    await store.close()
+
+    with pytest.raises(StoreError, match=f"{path} is not open"):
+        await store.write([ban(GUESSER)])
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["amiguard.db"]
+
+
+async def test_a_hundred_thousand_bans_come_back_each_as_it_was(store: SqliteStore) -> None:
+    bans = [ban(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}") for number in range(100_000)]
+    await store.open(NOW)
+    await store.write(bans)
+
+    saved = await store.open(NOW)
+
+    assert set(saved.bans) == set(bans)
+    assert len(saved.bans) == len(saved.history) == 100_000
