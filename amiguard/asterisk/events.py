@@ -11,7 +11,7 @@ his text, nor make them disappear. Hence the rules:
 3. How much can be smuggled in decides how long we wait for that remainder. PJSIP keeps 36 bytes of a name
    (`pjsip_distributor.c`, `name[AST_UUID_STR_LEN]`), too few for the head of a second event, so the next head ends it.
    chan_sip keeps 255 and an HTTP login thousands: whole forged events fit in. Behind those everything waits `HOLD`.
-4. What came between the head of such an event and its remainder is forged, and is dropped.
+4. What came between the head of such an event and the last remainder within `REACH` is forged, and is dropped.
 5. A manager's ChallengeResponseFailed has the attacker's text *behind* the address and so no remainder: nothing that
    follows it within `HOLD` and `REACH` is believed.
 6. A block without any sign of smuggling that still does not fit is a newer Asterisk, not an attacker: it is counted as
@@ -42,6 +42,9 @@ class _Held(NamedTuple):
     block: bytes
     event: SecurityEvent | None
     suspect: bool
+    """A head behind which forged blocks may follow."""
+    remainder: bool
+    """Has a tail but no head: the end of what Asterisk wrote, or a forgery of it."""
     due: Timestamp
 
 
@@ -71,7 +74,8 @@ class EventParser:
         """Take one block and return the events that are certain now."""
         event = match(block)
         if self._held:
-            return self._feed_held(block, event, now)
+            self._hold(block, event, now)
+            return self.release(now)
         if event is not None and not forgery.is_possible(event):
             out = self._settle()
             self._last = (block, event)
@@ -131,50 +135,50 @@ class EventParser:
     # -- long texts: chan_sip, manager over HTTP ---------------------------------------------------------------------
 
     def _hold(self, block: bytes, event: SecurityEvent | None, now: Timestamp) -> None:
-        suspect = forgery.is_possible(event) if event is not None else HEAD.match(block) is not None
-        self._held.append(_Held(block, event, suspect, now + HOLD))
+        head = event is not None or HEAD.match(block) is not None
+        suspect = forgery.is_possible(event) if event is not None else head
+        remainder = not head and TAIL.search(block) is not None
+        self._held.append(_Held(block, event, suspect, remainder, now + HOLD))
         self._held_bytes += len(block)
 
-    def _feed_held(self, block: bytes, event: SecurityEvent | None, now: Timestamp) -> list[SecurityEvent]:
-        if event is not None or HEAD.match(block) or not TAIL.search(block):
-            self._hold(block, event, now)
-            return self.release(now)
-        start = self._first_suspect_within_reach(len(block))
-        if start is None:
-            self.unknown += 1
-            return self.release(now)
-        pieces = [self._drop_newest() for _ in range(len(self._held) - start)][::-1]
-        self.disbelieved += len(pieces) - 1
-        return [*self.release(now), *self._blame([*pieces, block], certain=True)]
-
-    def _first_suspect_within_reach(self, reach: int) -> int | None:
-        start = None
-        for index in range(len(self._held) - 1, -1, -1):
-            reach += len(self._held[index].block)
-            if reach > REACH:
-                break
-            if self._held[index].suspect:
-                start = index
-        return start
-
-    def _drop_newest(self) -> bytes:
-        block = self._held.pop().block
-        self._held_bytes -= len(block)
-        return block
-
     def _let_go(self) -> list[SecurityEvent]:
-        held = self._held.popleft()
-        self._held_bytes -= len(held.block)
+        end = self._last_remainder_within_reach() if self._held[0].suspect else 0
+        if end:
+            pieces = [self._drop().block for _ in range(end + 1)]
+            self.disbelieved += len(pieces) - 2
+            return self._blame(pieces, certain=True)
+        held = self._drop()
         if held.suspect and forgery.follows_address(held.block):
             self._disbelieve_followers()
         if held.event is not None:
             return [held.event]
-        return self._blame([held.block], certain=False) if held.suspect else []
+        if held.suspect:
+            return self._blame([held.block], certain=False)
+        self.unknown += 1
+        return []
+
+    def _last_remainder_within_reach(self) -> int:
+        """Return where the forgery ends that the oldest held head began; 0 = it began none.
+
+        The last remainder counts: the attacker may write others before it, but none behind."""
+        end = reach = 0
+        for index, held in enumerate(self._held):
+            reach += len(held.block)
+            if reach > REACH:
+                break
+            if held.remainder:
+                end = index
+        return end
+
+    def _drop(self) -> _Held:
+        held = self._held.popleft()
+        self._held_bytes -= len(held.block)
+        return held
 
     def _disbelieve_followers(self) -> None:
         reach = 0
         while self._held and (reach := reach + len(self._held[0].block)) <= REACH:
-            self._held_bytes -= len(self._held.popleft().block)
+            self._drop()
             self.disbelieved += 1
 
     # ----------------------------------------------------------------------------------------------------------------

@@ -45,14 +45,13 @@ class Framer:
         buffer += data
         if self.banner is None and not self._take_banner():
             return []
-        end = buffer.rfind(BLOCK_END, max(0, self._seen - len(BLOCK_END) + 1))
-        if end < 0:
-            self._seen = len(buffer)
+        if buffer.find(BLOCK_END, max(0, self._seen - len(BLOCK_END) + 1)) < 0:
             blocks = []
         else:
-            blocks = bytes(buffer[:end]).split(BLOCK_END)
-            del buffer[: end + len(BLOCK_END)]
-            self._seen = len(buffer)
+            *pieces, rest = bytes(buffer).split(BLOCK_END)
+            blocks = [block for piece in pieces if (block := piece.lstrip(LINE_END))]  # a stray line end shifts nothing
+            self._buffer = buffer = bytearray(rest)
+        self._seen = len(buffer)
         if len(buffer) > MAX_BLOCK:
             raise FrameError(f"an AMI block is longer than {MAX_BLOCK} bytes")
         return blocks

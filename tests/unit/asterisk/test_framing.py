@@ -33,6 +33,11 @@ def test_only_crlf_crlf_ends_a_block(text: bytes) -> None:
     assert framer().feed(b"A: " + text + b"B\r\n\r\n") == [b"A: " + text + b"B"]
 
 
+@pytest.mark.parametrize("stray", [b"\r\n", b"\n", b"\r\n\r\n\r\n", b"\r\n\r\n\n"])
+def test_a_stray_line_end_between_blocks_shifts_nothing(stray: bytes) -> None:
+    assert framer().feed(b"A: 1\r\n\r\n" + stray + b"B: 2\r\n\r\n") == [b"A: 1", b"B: 2"]
+
+
 def test_the_banner_may_arrive_in_pieces() -> None:
     made = Framer()
     for byte in BANNER[:-1]:
