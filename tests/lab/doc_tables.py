@@ -1,0 +1,168 @@
+"""Generates the tables of docs/configuration.md and docs/events.md from the code.
+
+`python -m tests.lab.doc_tables` rewrites them; a test compares them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
+
+from pydantic.fields import FieldInfo
+
+from amiguard.errors import FirewallError, NotifierError, SourceError, StoreError
+from amiguard.journal import Action
+from amiguard.logs import open_journal
+from amiguard.logs.catalogue import CATALOGUE
+from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Target
+from amiguard.settings import Settings
+from amiguard.settings.durations import format_duration
+from amiguard.settings.kinds import Allowed
+
+DOCS = Path(__file__).parents[2] / "docs"
+BEGIN = "<!-- generated: begin -->\n"
+END = "<!-- generated: end -->\n"
+
+NOW = 1_764_590_400_123
+ATTACKER = Address(Target("192.0.2.77"))
+
+FAILURE = Failure(
+    address=ATTACKER,
+    at=NOW,
+    reason=Reason.WRONG_PASSWORD,
+    weight=1,
+    evidence=Evidence.DATAGRAM,
+    code="ChallengeResponseFailed",
+    service="PJSIP",
+    transport="UDP",
+    port=5071,
+    account="1000",
+    session="a84b4c76e66710",
+    source="ami",
+)
+BAN = Ban(
+    target=ATTACKER,
+    since=NOW,
+    until=NOW + 432_000_000,
+    reason=Reason.WRONG_PASSWORD,
+    evidence=Evidence.DATAGRAM,
+    failures=5,
+    earlier=1,
+    accounts=("1000", "admin"),
+    service="PJSIP",
+    transport="UDP",
+    source="ami",
+)
+MANUAL = Ban(Target("198.51.100.0/24"), NOW, None, Reason.MANUAL, Origin.MANUAL, comment="scans us every night")
+
+EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
+    Action.START: ("amiguard 0.1.0 starts", {"version": "0.1.0", "pid": 4711}),
+    Action.READY: ("the firewall is in place", {"bans": 12, "allowed": 2}),
+    Action.STOP: ("SIGTERM", {}),
+    Action.AMI_CONNECTED: (
+        "security events of Asterisk at 127.0.0.1:5038 reach us",
+        {"host": "127.0.0.1", "port": 5038},
+    ),
+    Action.AMI_LOST: (
+        "no security events from Asterisk at 127.0.0.1:5038: the connection was refused",
+        {"host": "127.0.0.1", "port": 5038, "error": SourceError("the connection was refused")},
+    ),
+    Action.AMI_UNREADABLE: (
+        "a security event fits no known schema and was not counted: a newer Asterisk?",
+        {"unreadable": 1},
+    ),
+    Action.FAILURE: ("", {"failure": FAILURE}),
+    Action.INJECTION: (
+        "header lines were smuggled into an event",
+        {"failure": FAILURE._replace(reason=Reason.INJECTION, weight=1_000_000, code="InvalidAccountID")},
+    ),
+    Action.BAN: ("192.0.2.77 is banned", {"ban": BAN}),
+    Action.UNBAN: ("198.51.100.0/24 is let through again", {"ban": MANUAL}),
+    Action.EXPIRE: ("the ban of 192.0.2.77 is over", {"ban": BAN}),
+    Action.BAN_SKIPPED: ("192.0.2.77 is in the allowlist", {"ban": BAN}),
+    Action.FIREWALL_HEALED: ("the firewall was laid out anew, with every ban", {"bans": 12}),
+    Action.FIREWALL_FAILED: (
+        "the kernel refused bans; they are tried again",
+        {"error": FirewallError("Operation not permitted", 1), "waiting": 3},
+    ),
+    Action.STORE_FAILED: ("", {"error": StoreError("the database is read-only")}),
+    Action.STORE_RECOVERED: ("the database takes changes again", {}),
+    Action.MAIL_SENT: ("", {"count": 1}),
+    Action.MAIL_FAILED: ("will be tried again", {"count": 2, "error": NotifierError("the server answered 451")}),
+    Action.CONTROL: ("ban", {"target": "198.51.100.0/24"}),
+    Action.OVERLOAD: ("left out lines: 12000 failure", {"left_out": 12_000}),
+    Action.INTERNAL_ERROR: ("an event could not be handled", {"error": KeyError("EventTV")}),
+}
+"""What a part of amiguard hands to the journal: a message and fields."""
+
+
+def example(action: Action) -> str:
+    """Return the line that the journal writes for an action's example."""
+    message, fields = EXAMPLES[action]
+    with tempfile.TemporaryFile("w+") as file, patch("socket.gethostname", return_value="pbx"):
+        open_journal("ecs", "info", clock=lambda: NOW, stream=file).write(action, message, **fields)
+        file.seek(0)
+        return file.read().rstrip("\n")
+
+
+def events() -> str:
+    """Return the catalogue of actions as Markdown."""
+    parts = []
+    for action, entry in CATALOGUE.items():
+        limited = " Limited to 500 lines a second." if entry.limited else ""
+        own = json.loads(example(action)).keys() - COMMON
+        fields = ", ".join(f"`{name}`" for name in sorted(own)) or "none"
+        parts.append(
+            f"### `{action}`\n\n{entry.meaning}{limited}\n\n"
+            f"Level {entry.level.name.lower()}; kind {entry.kind}; category {', '.join(entry.category)}; "
+            f"type {', '.join(entry.type)}; outcome {entry.outcome or 'none'}.\n"
+            f"Further fields: {fields}.\n\n```json\n{example(action)}\n```\n"
+        )
+    return "\n".join(parts)
+
+
+COMMON = frozenset(
+    {
+        *("@timestamp", "log.level", "message", "ecs.version", "service.name", "host.name"),
+        *("event.kind", "event.category", "event.type", "event.action", "event.outcome"),
+    }
+)
+
+
+def settings() -> str:
+    """Return the settings as a Markdown table."""
+    rows = ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
+    for name, info in Settings.model_fields.items():
+        allowed = [item.words for item in info.metadata if isinstance(item, Allowed)][-1]
+        rows.append(f"| `AMIGUARD_{name.upper()}` | {default(name, info)} | {allowed} | {info.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def default(name: str, info: FieldInfo) -> str:
+    """Return a default as an operator would write it; empty where there is none or where it depends on others."""
+    value = info.default
+    if info.default_factory is not None or value is None or not str(value).strip("()*"):
+        return ""
+    if name in {"findtime", "bantime", "mail_digest"}:
+        return f"`{format_duration(value)}`"
+    if isinstance(value, tuple):
+        return f"`{' '.join(map(str, value))}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+TABLES = {"configuration.md": settings, "events.md": events}
+
+
+def split(document: str) -> tuple[str, str, str]:
+    """Return what stands before, between and after the marks of the generated part."""
+    before, _, rest = document.partition(BEGIN)
+    inside, _, after = rest.partition(END)
+    return before + BEGIN, inside, END + after
+
+
+if __name__ == "__main__":
+    for name, table in TABLES.items():
+        path = DOCS / name
+        before, _, after = split(path.read_text())
+        path.write_text(before + table() + after)

@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from amiguard.errors import SettingsError
+from amiguard.ports import NoticeKind
+from amiguard.settings import Settings, control_socket, load
+from amiguard.settings.durations import InvalidDuration, format_duration, parse_bantime, parse_duration
+
+LOGIN = {"AMIGUARD_AMI_USERNAME": "amiguard", "AMIGUARD_AMI_SECRET": "canary-4711"}
+
+
+def loaded(**variables: str) -> Settings:
+    return load(environ=LOGIN | {f"AMIGUARD_{name}": text for name, text in variables.items()})
+
+
+def problems(**variables: str) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        loaded(**variables)
+    return raised.value.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("600", 600_000),
+        ("432000", 432_000_000),
+        ("90s", 90_000),
+        ("10m", 600_000),
+        ("1h", 3_600_000),
+        ("5d", 432_000_000),
+        ("1w", 604_800_000),
+        ("1h 30m", 5_400_000),
+        ("1h30m", 5_400_000),
+        (" 1d 12h ", 129_600_000),
+        ("5200w", 3_144_960_000_000),
+    ],
+)
+def test_a_duration_is_seconds_or_a_sum_of_units(text: str, milliseconds: int) -> None:
+    assert parse_duration(text) == milliseconds
+    assert loaded(FINDTIME=text).findtime == milliseconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0", "0s", "-1", "-5", "+5", "--", "", " ", "m", "x", "10x", "10mo", "1.5h", "1h30", "1h, 30m", "5 10m"),
+        *("10:00", "P5D", "PT10M", "1e3", "5_000", "\u0663", "\u00b2", "5201w", "99999999999999999999", "9" * 5000),
+    ],
+)
+def test_a_duration_that_is_none_or_out_of_bounds_is_refused(text: str) -> None:
+    with pytest.raises(InvalidDuration):
+        parse_duration(text)
+    if text:
+        (line,) = problems(FINDTIME=text)
+        assert line.startswith("AMIGUARD_FINDTIME: ")
+
+
+def test_minus_one_is_a_permanent_ban_and_nothing_else() -> None:
+    assert parse_bantime("-1") is None
+    assert loaded(BANTIME="-1").bantime is None
+    assert loaded(BANTIME="-1").unproven_bantime is None
+    assert loaded(UNPROVEN_BANTIME="-1").bantime == 432_000_000
+    assert format_duration(None) == "-1"
+    assert problems(MAIL_DIGEST="-1")
+    assert problems(BANTIME="-2")
+
+
+def test_without_further_settings_the_documented_defaults_hold() -> None:
+    settings = loaded()
+
+    assert (settings.ami_host, settings.ami_port, settings.ami_tls, settings.ami_tls_verify) == (
+        "127.0.0.1",
+        5038,
+        False,
+        True,
+    )
+    assert (settings.maxretry, settings.findtime, settings.bantime) == (5, 600_000, 432_000_000)
+    assert settings.unproven_bantime == settings.bantime
+    assert settings.ignoreip == ("127.0.0.0/8", "::1")
+    assert settings.firewall == "nftables"
+    assert settings.mail_to == ()
+    assert settings.mail_from.startswith("amiguard@")
+    assert settings.mail_events == tuple(NoticeKind)
+    assert settings.mail_spool == Path("/var/lib/amiguard/mail")
+    assert (settings.log_format, settings.log_level) == ("ecs", "info")
+
+
+def test_what_depends_on_another_setting_follows_it() -> None:
+    settings = loaded(BANTIME="1h", DATABASE="/srv/guard/bans.db")
+
+    assert settings.unproven_bantime == 3_600_000
+    assert settings.mail_spool == Path("/srv/guard/mail")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        loaded().maxretry = 3  # type: ignore[misc]  # that it can't be set is the point
+
+
+def test_settings_made_directly_read_neither_environment_nor_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMIGUARD_MAXRETRY", "7")
+
+    assert Settings.model_validate({"ami_username": "u", "ami_secret": "s"}).maxretry == 5
+
+
+def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AMIGUARD_")]:
+        monkeypatch.delenv(name)
+    for name, text in LOGIN.items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.setenv("AMIGUARD_MAXRETRY", "7")
+
+    assert load().maxretry == 7
+
+
+def test_an_empty_value_counts_as_not_given() -> None:
+    assert loaded(MAXRETRY="", AMI_TLS_CA="", IGNOREIP="") == loaded()
+
+
+def test_the_environment_wins_over_the_dotenv_file_and_that_over_the_secrets_directory(tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name, text in {"maxretry": "1", "ami_secret": "from-secrets\n", "ami_port": "1", "unrelated": "x"}.items():
+        (secrets / (name if name == "unrelated" else f"amiguard_{name}")).write_text(text)
+    dotenv = tmp_path / "amiguard.env"
+    dotenv.write_text("# comment\nexport AMIGUARD_MAXRETRY=2\nAMIGUARD_AMI_PORT=2\nOTHER=1\nAMIGUARD_AMI_USERNAME=u\n")
+
+    settings = load(dotenv, {"AMIGUARD_MAXRETRY": "3", "AMIGUARD_SECRETS_DIR": str(secrets)})
+
+    assert settings.maxretry == 3
+    assert settings.ami_port == 2
+    assert settings.ami_username == "u"
+    assert settings.ami_secret.get_secret_value() == "from-secrets"
+
+
+def test_the_dotenv_file_is_named_by_a_variable_too_but_an_argument_wins(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("AMIGUARD_MAXRETRY=1\n")
+    two.write_text("AMIGUARD_MAXRETRY=2\n")
+
+    assert loaded(ENV_FILE=str(one)).maxretry == 1
+    assert load(two, LOGIN | {"AMIGUARD_ENV_FILE": str(one)}).maxretry == 2
+
+
+def test_a_dollar_in_a_dotenv_file_is_kept_and_blanks_of_a_secret_too(tmp_path: Path) -> None:
+    dotenv = tmp_path / "env"
+    dotenv.write_text("AMIGUARD_AMI_USERNAME=u\nHOME=/x\nAMIGUARD_SMTP_USERNAME='${HOME} $x # y'\n")
+    (tmp_path / "amiguard_ami_secret").write_text(" a$b \r\n")
+    (tmp_path / "amiguard_smtp_password").write_text("p")
+
+    settings = load(dotenv, {"AMIGUARD_SECRETS_DIR": str(tmp_path)})
+
+    assert settings.smtp_username == "${HOME} $x # y"
+    assert settings.ami_secret.get_secret_value() == " a$b "
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "nearest"),
+    [
+        ("AMIGUARD_BANTIM", "AMIGUARD_BANTIME"),
+        ("AMIGUARD_IGNORE_IP", "AMIGUARD_IGNOREIP"),
+        ("AMIGUARD_AMI_SECRT", "AMIGUARD_AMI_SECRET"),
+        ("AMIGUARD_AMI__HOST", "AMIGUARD_AMI_HOST"),
+        ("amiguard_whois", "AMIGUARD_WHOIS"),
+        ("AMIGUARD_SECRETS_DIRECTORY", "AMIGUARD_SECRETS_DIR"),
+        ("AMIGUARD_ENVFILE", "AMIGUARD_ENV_FILE"),
+    ],
+)
+def test_an_unknown_variable_is_an_error_that_names_the_nearest(misspelt: str, nearest: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as in_environment:
+        load(environ=LOGIN | {misspelt: "canary-0815"})
+    dotenv = tmp_path / "env"
+    dotenv.write_text(f"{misspelt}=canary-0815\n")
+    with pytest.raises(SettingsError) as in_dotenv:
+        load(dotenv, LOGIN)
+    (tmp_path / misspelt.lower()).write_text("canary-0815")
+    if misspelt.upper() != nearest:
+        with pytest.raises(SettingsError) as in_secrets:
+            load(environ=LOGIN | {"AMIGUARD_SECRETS_DIR": str(tmp_path)})
+        assert in_secrets.value.problems == [
+            f"{misspelt.lower()} (in {tmp_path}): does not exist; the nearest is {nearest}"
+        ]
+
+    assert in_environment.value.problems == [f"{misspelt}: does not exist; the nearest is {nearest}"]
+    assert in_dotenv.value.problems == [f"{misspelt} (in {dotenv}): does not exist; the nearest is {nearest}"]
+
+
+def test_what_kubernetes_adds_for_a_service_of_our_name_is_no_mistake() -> None:
+    links = {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_HTTP": "80",
+        "PORT": "tcp://10.0.0.1:80",
+        "PORT_80_TCP": "tcp://10.0.0.1:80",
+        "PORT_80_TCP_PROTO": "tcp",
+    }
+
+    assert loaded(**links) == loaded()
+
+
+def test_the_places_themselves_are_named_in_the_environment_only(tmp_path: Path) -> None:
+    dotenv = tmp_path / "env"
+    dotenv.write_text("AMIGUARD_SECRETS_DIR=/x\n")
+
+    with pytest.raises(SettingsError, match=r"AMIGUARD_SECRETS_DIR \(in .*\): must be set in the environment"):
+        load(dotenv, LOGIN)
+
+
+def test_every_wrong_setting_has_one_line_and_all_are_told_at_once() -> None:
+    lines = problems(MAXRETRY="abc", BANTIM="7", FIREWALL="iptables", AMI_PORT="0", AMI_TLS="maybe", LOG_LEVEL="loud")
+
+    assert [line.partition(":")[0] for line in lines] == [
+        "AMIGUARD_BANTIM",
+        "AMIGUARD_AMI_PORT",
+        "AMIGUARD_AMI_TLS",
+        "AMIGUARD_MAXRETRY",
+        "AMIGUARD_FIREWALL",
+        "AMIGUARD_LOG_LEVEL",
+    ]
+    assert "AMIGUARD_MAXRETRY: 'abc' is not allowed; give a whole number from 1 to 1000" in lines
+    assert "AMIGUARD_FIREWALL: 'iptables' is not allowed; give nftables or dry-run" in lines
+
+
+def test_a_wrong_setting_that_others_default_to_has_one_line() -> None:
+    assert len(problems(BANTIME="soon")) == 1
+    assert len(problems(DATABASE="/a\nb")) == 1
+
+
+def test_without_a_manager_user_there_is_no_source_of_events() -> None:
+    for environ in ({}, {"AMIGUARD_AMI_SECRET": "canary-4711"}):
+        with pytest.raises(SettingsError) as raised:
+            load(environ=environ)
+        (line,) = raised.value.problems
+        assert re.match("AMIGUARD_AMI_USERNAME: is not set, so there is no source of events", line)
+
+
+def test_a_manager_user_needs_a_secret() -> None:
+    with pytest.raises(SettingsError, match="AMIGUARD_AMI_SECRET: is not set"):
+        load(environ={"AMIGUARD_AMI_USERNAME": "u"})
+
+
+@pytest.mark.parametrize("name", ["AMI_SECRET", "AMI_USERNAME", "AMI_HOST", "SMTP_USERNAME", "MAIL_TO", "MAIL_FROM"])
+@pytest.mark.parametrize("end", ["\r\nAction: Command", "\n", "\r", "\x00", "\x85", "\u2028"])
+def test_no_line_break_or_control_character_gets_through(name: str, end: str) -> None:
+    lines = problems(**{name: f"ops@example.org{end}"})
+
+    assert [line for line in lines if line.startswith(f"AMIGUARD_{name}: ")]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_ignoreip_takes_addresses_and_networks_in_canonical_form() -> None:
+    settings = loaded(IGNOREIP="10.1.2.3/8,192.0.2.1 ::ffff:192.0.2.9\n2001:DB8::1/32, 192.0.2.1")
+
+    assert settings.ignoreip == ("10.0.0.0/8", "192.0.2.1", "192.0.2.9", "2001:db8::/32")
+
+
+def test_a_name_in_ignoreip_is_told_to_come_later_and_nonsense_what_is_allowed() -> None:
+    (name,) = problems(IGNOREIP="127.0.0.1 phones.example.org")
+    (nonsense,) = problems(IGNOREIP="192.0.2.0/33")
+
+    assert name == (
+        "AMIGUARD_IGNOREIP: 'phones.example.org' is a name, and names come with a later release; give its address"
+    )
+    assert "'192.0.2.0/33' is neither an address nor a network" in nonsense
+
+
+def test_mail_goes_to_several_plain_addresses() -> None:
+    assert loaded(MAIL_TO="a@example.org, b@example.org a@example.org").mail_to == ("a@example.org", "b@example.org")
+
+
+@pytest.mark.parametrize(
+    "text", ["root", "Ops <ops@example.org>", "a@b@c", "@example.org", "a@", "ä@example.org", "a@b,;"]
+)
+def test_what_is_no_plain_mail_address_is_refused(text: str) -> None:
+    assert len(problems(MAIL_TO=text)) == 1
+    assert len(problems(MAIL_FROM=text)) == 1
+
+
+def test_mail_events_are_words_of_the_documented_three() -> None:
+    assert loaded(MAIL_EVENTS="ban,stop").mail_events == (NoticeKind.BAN, NoticeKind.STOP)
+    assert len(problems(MAIL_EVENTS="ban unban")) == 1
+
+
+def test_a_mail_password_never_crosses_a_network_in_clear_text() -> None:
+    login = {"SMTP_USERNAME": "u", "SMTP_PASSWORD": "canary-4712"}
+
+    (line,) = problems(**login, SMTP_HOST="mail.example.org")
+
+    assert "set AMIGUARD_SMTP_TLS to starttls or tls" in line
+    for host in ("localhost", "127.0.0.9", "::1"):
+        assert loaded(**login, SMTP_HOST=host).smtp_username == "u"
+    assert loaded(**login, SMTP_HOST="mail.example.org", SMTP_TLS="starttls").smtp_tls == "starttls"
+
+
+def test_half_a_mail_login_is_an_error() -> None:
+    assert problems(SMTP_USERNAME="u") == [
+        "AMIGUARD_SMTP_PASSWORD: is not set, but AMIGUARD_SMTP_USERNAME is; set both or none"
+    ]
+    assert problems(SMTP_PASSWORD="canary-4712") == [
+        "AMIGUARD_SMTP_PASSWORD: is set without AMIGUARD_SMTP_USERNAME; set both or none"
+    ]
+
+
+def test_a_setting_of_tls_without_tls_is_an_error(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("")
+
+    assert "set AMIGUARD_AMI_TLS=true" in problems(AMI_TLS_CA=str(ca))[0]
+    assert "set AMIGUARD_AMI_TLS=true" in problems(AMI_TLS_SERVER_NAME="pbx")[0]
+    assert "set AMIGUARD_SMTP_TLS to" in problems(SMTP_TLS_CA=str(ca))[0]
+    assert loaded(AMI_TLS="true", AMI_TLS_CA=str(ca)).ami_tls_ca == ca
+    assert loaded(SMTP_TLS="tls", SMTP_TLS_CA=str(ca)).smtp_tls_ca == ca
+    assert "is no file that amiguard can read" in problems(AMI_TLS="yes", AMI_TLS_CA=str(tmp_path / "none.pem"))[0]
+
+
+def test_a_control_socket_must_fit_into_a_unix_address() -> None:
+    assert loaded(CONTROL_SOCKET="/" + "x" * 106).control_socket == Path("/" + "x" * 106)
+    assert "longer than 107 bytes" in problems(CONTROL_SOCKET="/" + "x" * 107)[0]
+
+
+def test_a_file_or_folder_that_was_asked_for_and_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(SettingsError, match=f"can't read {missing}: No such file or directory"):
+        load(missing, LOGIN)
+    with pytest.raises(SettingsError, match=f"AMIGUARD_SECRETS_DIR: can't read the folder {missing}: No such file"):
+        loaded(SECRETS_DIR=str(missing))
+    with pytest.raises(SettingsError, match=f"can't read {tmp_path}: it is no regular file"):
+        load(tmp_path, LOGIN)
+    (tmp_path / "amiguard_ami_secret").write_bytes(b"canary-\xff")
+    with pytest.raises(SettingsError, match="amiguard_ami_secret: it is not UTF-8"):
+        loaded(SECRETS_DIR=str(tmp_path))
+
+
+@pytest.mark.parametrize("line", ["AMIGUARD_AMI_SECRET='canary-4713", "AMIGUARD_WHOIS", "=x y"])
+def test_a_broken_line_of_a_dotenv_file_is_an_error_with_its_number_but_not_its_text(line: str, tmp_path: Path) -> None:
+    dotenv = tmp_path / "env"
+    dotenv.write_text(f"OTHER=1\n{line}\n")
+
+    with pytest.raises(SettingsError) as raised:
+        load(dotenv, LOGIN)
+
+    assert raised.value.problems == [f"{dotenv}: line 2 is not of the form NAME=value"]
+
+
+def test_commands_that_only_talk_to_the_daemon_need_nothing_but_its_socket(tmp_path: Path) -> None:
+    dotenv = tmp_path / "env"
+    dotenv.write_text("AMIGUARD_CONTROL_SOCKET=/run/two.sock\n")
+
+    assert control_socket(environ={}) == Path("/run/amiguard/amiguard.sock")
+    assert control_socket(environ={"AMIGUARD_CONTROL_SOCKET": "/run/one.sock"}) == Path("/run/one.sock")
+    assert control_socket(dotenv, {}) == Path("/run/two.sock")
+    with pytest.raises(SettingsError, match="AMIGUARD_CONTROL_SOCKET: is longer than 107 bytes"):
+        control_socket(environ={"AMIGUARD_CONTROL_SOCKET": "x" * 200})
+
+
+def test_no_secret_stands_in_a_repr_or_an_error() -> None:
+    settings = loaded(SMTP_USERNAME="u", SMTP_PASSWORD="canary-4712")
+    lines = problems(AMI_SECRET="canary-4711\n", SMTP_PASSWORD="canary-4712", AMI_SECRT="canary-4713", MAXRETRY="x")
+
+    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+    assert "canary" not in "".join(lines)
