@@ -60,6 +60,19 @@ class AmiSource:
         """How often a connection, or the attempt to make one, ended."""
         return self._reconnects
 
+    def status(self) -> dict[str, object]:
+        """Return how it goes, for `amiguard status`."""
+        return {
+            "name": "ami",
+            "where": self._settings.where,
+            "up": self.connected,
+            "since": self._since,
+            "events": self.events,
+            "last_event": self.last_event,
+            "reconnects": self._reconnects,
+            "error": "" if self.connected else self._last_error,
+        }
+
     @property
     def last_error(self) -> str:
         """Why events did not reach us the last time; stays when they do again."""

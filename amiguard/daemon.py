@@ -1,0 +1,131 @@
+"""The daemon's life: in which order its parts start, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from functools import partial
+
+from amiguard import __version__
+from amiguard.clock import steady_clock
+from amiguard.control.api import ControlServer
+from amiguard.errors import ControlError, FirewallError
+from amiguard.guard import Guard
+from amiguard.journal import Action, Journal
+from amiguard.logs import open_journal
+from amiguard.ports import Clock, Firewall, NoticeKind, Notifier
+from amiguard.settings import Settings
+from amiguard.sources.ami import AmiSource
+from amiguard.stores.sqlite import SqliteStore
+from amiguard.systemd import feed_watchdog, notify
+from amiguard.wiring import ami_settings, firewall_of, notifiers_of, policy_of
+
+MAIL_GRACE = 5.0
+"""Seconds that mails get when the daemon stops; what is left waits in the spool."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class _Stop(Exception):
+    """Ends the task group when the operator asks for it."""
+
+
+def run(settings: Settings) -> int:
+    """Run the daemon until a signal stops it; return its exit code: 0 stopped as asked, 1 it could not go on."""
+    clock = steady_clock()
+    journal = open_journal(settings.log_format, settings.log_level, clock=clock)
+    try:
+        asyncio.run(Daemon(settings, journal, clock).live())
+    except FirewallError as error:
+        journal.write(Action.FIREWALL_FAILED, f"the firewall can't be laid out: {error}", error=error)
+    except ControlError as error:
+        journal.write(Action.INTERNAL_ERROR, f"the control socket can't be opened: {error}", error=error)
+    except ExceptionGroup as group:
+        for error in group.exceptions:
+            journal.write(Action.INTERNAL_ERROR, "amiguard can't go on", error=error)
+    else:
+        return 0
+    return 1
+
+
+class Daemon:
+    """Everything that runs, from the settings."""
+
+    def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._firewall: Firewall = firewall_of(settings, journal)
+        self._notifiers: Sequence[Notifier] = notifiers_of(settings, journal, clock)
+        self._guard = Guard(
+            policy_of(settings),
+            settings.ignoreip,
+            firewall=self._firewall,
+            store=SqliteStore(settings.database, journal),
+            notifiers=self._notifiers,
+            journal=journal,
+            clock=clock,
+        )
+        observe = partial(self._guard.observe, source="ami")
+        self._guard.sources.append(AmiSource(ami_settings(settings), observe, journal, clock))
+        self._control = ControlServer(settings.control_socket, self._guard, journal, clock)
+
+    async def live(self) -> None:
+        """Start, run until a signal, and stop: sources first, then what is decided goes to kernel, store and mail.
+
+        Raises:
+            ControlError: another amiguard runs, or the control socket can't be made.
+            FirewallError: the kernel refuses the layout.
+            ExceptionGroup: a part failed in a way that nobody expected.
+        """
+        self._journal.write(Action.START, f"amiguard {__version__} starts", version=__version__, **self._summary())
+        await self._control.start()
+        try:
+            await self._guard.start()
+            self._guard.notify(NoticeKind.START, self._words())
+            try:
+                await self._run()
+            finally:
+                await self._stop()
+        finally:
+            await self._control.close()
+            await self._firewall.close()
+            self._journal.write(Action.STOP, "amiguard stops; bans stay in the kernel")
+
+    async def _run(self) -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, stopping.set)
+        notify("READY=1")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._guard.run())
+                tasks.create_task(feed_watchdog())
+                for part in (*self._notifiers, *self._guard.sources):
+                    tasks.create_task(part.run())
+                await stopping.wait()
+                raise _Stop
+        except* _Stop:
+            notify("STOPPING=1")
+
+    async def _stop(self) -> None:
+        self._guard.notify(NoticeKind.STOP, self._words())
+        await self._guard.close()
+        for notifier in self._notifiers:
+            await notifier.drain(MAIL_GRACE)
+
+    def _summary(self) -> dict[str, object]:
+        """Return what the start line tells of the settings: no secret is among it."""
+        settings = self._settings
+        return {
+            "maxretry": settings.maxretry,
+            "findtime": settings.findtime // 1000,
+            "bantime": -1 if settings.bantime is None else settings.bantime // 1000,
+            "firewall": settings.firewall,
+            "ami": f"{settings.ami_host}:{settings.ami_port}",
+            "allowed": list(settings.ignoreip),
+        }
+
+    def _words(self) -> str:
+        return "\n".join(f"{name}: {value}" for name, value in self._summary().items())

@@ -1,0 +1,30 @@
+"""Tells systemd how the service is: sd_notify(3), without its library."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+WATCHDOG_SHARE = 3
+"""The watchdog is fed this many times in its span."""
+
+
+def notify(state: str) -> None:
+    """Send `state` (such as `READY=1`) to systemd, if it started us; a lost message is not worth an error."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        except OSError:
+            return
+
+
+async def feed_watchdog() -> None:
+    """Tell systemd that the loop still turns, as often as it asked for, until cancelled."""
+    span = os.environ.get("WATCHDOG_USEC", "")
+    while span.isdigit():
+        notify("WATCHDOG=1")
+        await asyncio.sleep(int(span) / 1_000_000 / WATCHDOG_SHARE)
