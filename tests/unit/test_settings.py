@@ -99,7 +99,7 @@ def test_what_depends_on_another_setting_follows_it() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        loaded().maxretry = 3  # type: ignore[misc]  # that it can't be set is the point
+        loaded().maxretry = 3
 
 
 def test_settings_made_directly_read_neither_environment_nor_files(monkeypatch: pytest.MonkeyPatch) -> None:

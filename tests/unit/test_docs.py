@@ -1,0 +1,92 @@
+"""What the documents promise is what the code does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from amiguard.journal import Action
+from amiguard.logs.catalogue import CATALOGUE
+from amiguard.settings import Settings, load
+from tests.lab.doc_tables import BEGIN, DOCS, END, EXAMPLES, TABLES, default, split
+
+PACKAGE = DOCS.parent / "amiguard"
+
+EXPECTED_TYPES = {
+    "api": {"access", "admin", "allowed", "change", "creation", "deletion", "denied", "end", "info", "start", "user"},
+    "authentication": {"start", "end", "info"},
+    "configuration": {"access", "change", "creation", "deletion", "info"},
+    "database": {"access", "change", "info", "error"},
+    "host": {"access", "change", "end", "info", "start"},
+    "intrusion_detection": {"allowed", "denied", "info"},
+    "network": {"access", "allowed", "connection", "denied", "end", "info", "protocol", "start"},
+    "process": {"access", "change", "end", "info", "start"},
+}
+"""ECS 9: `event.category` -> the values of `event.type` expected with it."""
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_generated_table_is_up_to_date(name: str) -> None:
+    document = (DOCS / name).read_text()
+
+    assert (document.count(BEGIN), document.count(END)) == (1, 1)
+    assert split(document)[1] == TABLES[name](), "run: python -m tests.lab.doc_tables"
+
+
+def test_every_action_stands_in_the_catalogue_and_has_an_example() -> None:
+    assert set(CATALOGUE) == set(EXAMPLES) == set(Action)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_an_action_is_classed_as_the_schema_expects(action: Action) -> None:
+    entry = CATALOGUE[action]
+
+    assert entry.kind in {"alert", "event"}
+    assert entry.outcome in {"success", "failure", ""}
+    for category in entry.category:
+        assert set(entry.type) <= EXPECTED_TYPES[category]
+
+
+def test_every_example_line_in_the_documents_is_one_json_object_of_its_action() -> None:
+    document = (DOCS / "events.md").read_text()
+    found = re.findall(r"^### `([a-z-]+)`\n.*?^```json\n(.*?)\n```$", document, re.MULTILINE | re.DOTALL)
+
+    assert [action for action, _ in found] == [action.value for action in CATALOGUE]
+    for action, line in found:
+        assert json.loads(line)["event.action"] == action
+
+
+def test_every_field_of_a_domain_value_is_explained() -> None:
+    document = (DOCS / "events.md").read_text()
+    explained = set(re.findall(r"`([a-z@][a-z_.@]+)`", split(document)[0]))
+    lines = [json.loads(line) for line in re.findall(r"^```json\n(.*?)\n```$", document, re.MULTILINE)]
+
+    used = {name for line in lines if line["event.action"] in {"failure", "injection", "ban", "unban"} for name in line}
+    assert used - explained == set()
+
+
+def test_every_setting_has_a_meaning_and_its_shown_default_is_the_default() -> None:
+    login = {"AMIGUARD_AMI_USERNAME": "u", "AMIGUARD_AMI_SECRET": "s"}
+    shown = {f"AMIGUARD_{name.upper()}": default(name, info).strip("`") for name, info in Settings.model_fields.items()}
+
+    assert all(info.description for info in Settings.model_fields.values())
+    assert load(environ=shown | login) == load(environ=login)
+
+
+def uses(path: Path) -> set[str]:
+    """The names `X` of `Action.X` in a file."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Action"
+    }
+
+
+def test_every_action_is_written_by_some_part_and_by_no_other_name() -> None:
+    parts = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "logs"]
+
+    assert set().union(*map(uses, parts)) == {action.name for action in Action}
