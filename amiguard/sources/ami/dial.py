@@ -21,7 +21,8 @@ USER_TIMEOUT = 15_000
 KEEPALIVE_IDLE = 20
 KEEPALIVE_INTERVAL = 5
 
-_Resolved = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
+_Resolved = tuple[int, tuple[object, ...]]
+"""The address family, and what connect() takes."""
 
 
 async def dial(settings: AmiSettings) -> socket.socket:
@@ -45,10 +46,11 @@ async def _resolve(settings: AmiSettings) -> list[_Resolved]:
         try:  # An address needs no resolver, and so no thread that outlives a cancellation.
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(settings.connect_timeout):
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise SourceError(f"{host!r} can't be resolved: {error}") from error
-    return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]  # a host name yields no other family
+        raise SourceError(f"{host!r} can't be resolved: {str(error) or 'no answer'}") from error
+    return [(family, address) for family, _, _, _, address in found]
 
 
 async def _dial_one(family: int, address: tuple[object, ...], settings: AmiSettings) -> socket.socket:

@@ -79,6 +79,10 @@ def _ignore(*_: object) -> None:
     pass
 
 
+def _printable(banner: bytes) -> str:
+    return "".join(filter(str.isprintable, banner[:80].decode("ascii", "replace")))
+
+
 class AmiProtocol(asyncio.BufferedProtocol):
     """Cuts what Asterisk sends into blocks and hands on those that answer no action of ours.
 
@@ -137,7 +141,7 @@ class AmiProtocol(asyncio.BufferedProtocol):
             self._transport.abort()
             return
         if self._framer.banner is not None and not self.greeted.done():
-            self.greeted.set_result(self._framer.banner.decode("ascii", "replace"))
+            self.greeted.set_result(_printable(self._framer.banner))
         if self._client.responses:
             blocks = [block for block in blocks if not self._answer(block)]
         if not self.heard.done() and any(match(block) for block in blocks):
