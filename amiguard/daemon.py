@@ -42,11 +42,16 @@ def run(settings: Settings) -> int:
     except ControlError as error:
         journal.write(Action.INTERNAL_ERROR, f"the control socket can't be opened: {error}", error=error)
     except ExceptionGroup as group:
-        for error in group.exceptions:
-            journal.write(Action.INTERNAL_ERROR, "amiguard can't go on", error=error)
+        for unexpected in group.exceptions:
+            journal.write(Action.INTERNAL_ERROR, "amiguard can't go on", error=unexpected)
     else:
         return 0
     return 1
+
+
+async def _raise_when(stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    raise _Stop
 
 
 class Daemon:
@@ -102,10 +107,11 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._guard.run())
                 tasks.create_task(feed_watchdog())
-                for part in (*self._notifiers, *self._guard.sources):
-                    tasks.create_task(part.run())
-                await stopping.wait()
-                raise _Stop
+                for notifier in self._notifiers:
+                    tasks.create_task(notifier.run())
+                for source in self._guard.sources:
+                    tasks.create_task(source.run())
+                tasks.create_task(_raise_when(stopping))
         except* _Stop:
             notify("STOPPING=1")
 
