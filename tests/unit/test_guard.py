@@ -1,0 +1,354 @@
+"""The guard and its enforcement, with a firewall and a store that do as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.errors import BanRefused, FirewallError, StoreError
+from amiguard.guard import BITES_AFTER, Guard
+from amiguard.jail import Policy
+from amiguard.journal import Action
+from amiguard.model import Address, Ban, Reason, Target, Timestamp
+from amiguard.ports import Change, Ended, Ending, Notice, NoticeKind, Saved
+from tests.lab.waiting import until
+
+ATTACKER = Address(Target("192.0.2.1"))
+
+
+@dataclass
+class RecordingFirewall:
+    """Remembers what is dropped, and refuses while `broken`."""
+
+    dropped: dict[Target, int | None] = field(default_factory=dict)
+    allowed: list[Target] = field(default_factory=list)
+    broken: bool = False
+    starts: int = 0
+    transactions: int = 0
+
+    async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
+        self._check()
+        self.starts += 1
+        self.allowed = list(allow)
+        self.dropped |= {ban.target: ban.remaining(now) for ban in bans}
+
+    async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
+        await asyncio.sleep(0)
+        self._check()
+        self.transactions += 1
+        self.dropped |= {ban.target: ban.remaining(now) for ban in bans}
+
+    async def unban(self, targets: Sequence[Target]) -> None:
+        await asyncio.sleep(0)
+        self._check()
+        for target in targets:
+            self.dropped.pop(target, None)
+
+    async def close(self) -> None:
+        pass
+
+    def _check(self) -> None:
+        if self.broken:
+            raise FirewallError("the kernel says no", 1)
+
+
+@dataclass
+class RecordingStore:
+    """Remembers changes, and refuses while `broken`."""
+
+    saved: Saved = field(default_factory=Saved)
+    changes: list[Change] = field(default_factory=list)
+    broken: bool = False
+
+    async def open(self, now: Timestamp) -> Saved:
+        self._check()
+        return self.saved
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        self._check()
+        self.changes += changes
+
+    async def close(self) -> None:
+        pass
+
+    def _check(self) -> None:
+        if self.broken:
+            raise StoreError("the disk is full")
+
+
+class RecordingJournal:
+    def __init__(self) -> None:
+        self.lines: list[tuple[Action, dict[str, object]]] = []
+
+    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
+        self.lines.append((action, fields))
+
+    def count(self, action: Action) -> int:
+        return sum(line[0] is action for line in self.lines)
+
+
+class RecordingNotifier:
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    def post(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    async def run(self) -> None:
+        pass
+
+    async def drain(self, grace: float) -> None:
+        pass
+
+
+@dataclass
+class World:
+    firewall: RecordingFirewall = field(default_factory=RecordingFirewall)
+    store: RecordingStore = field(default_factory=RecordingStore)
+    journal: RecordingJournal = field(default_factory=RecordingJournal)
+    notifier: RecordingNotifier = field(default_factory=RecordingNotifier)
+    now: int = 1_000_000
+    allow: tuple[str, ...] = ("127.0.0.0/8",)
+
+    def guard(self) -> Guard:
+        return Guard(
+            Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000),
+            [Target(text) for text in self.allow],
+            firewall=self.firewall,
+            store=self.store,
+            notifiers=[self.notifier],
+            journal=self.journal,
+            clock=lambda: self.now,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Guard]:
+        guard = self.guard()
+        await guard.start()
+        task = asyncio.create_task(guard.run())
+        try:
+            yield guard
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await guard.close()
+
+
+def guess(address: str = ATTACKER, *, session: str = "call", tampered: bool = False) -> SecurityEvent:
+    return SecurityEvent(
+        "ChallengeResponseFailed", "PJSIP", Address(Target(address)), 5062, "UDP", "100", session, tampered=tampered
+    )
+
+
+def attack(guard: Guard, address: str = ATTACKER, times: int = 5) -> None:
+    for _ in range(times):
+        guard.observe(guess(address), "ami")
+
+
+async def test_the_fifth_failure_bans_in_kernel_log_store_and_mail_in_this_order() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard, times=4)
+        assert not world.firewall.dropped
+        attack(guard, times=1)
+        assert world.journal.count(Action.BAN) == 0, "not before the kernel's acknowledgement"
+        await until(lambda: bool(world.store.changes))
+
+        assert world.firewall.dropped == {ATTACKER: 60_000}
+        assert world.journal.count(Action.FAILURE) == 5
+        assert world.journal.count(Action.BAN) == 1
+        assert [notice.kind for notice in world.notifier.notices] == [NoticeKind.BAN]
+        assert guard.find(ATTACKER) == world.store.changes[0]
+
+
+async def test_failures_of_a_banned_address_are_not_counted_again() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard, times=50)
+        await until(lambda: ATTACKER in world.firewall.dropped)
+        attack(guard, times=50)
+        await until(lambda: bool(world.store.changes))
+
+        assert world.journal.count(Action.FAILURE) == 5
+        assert world.journal.count(Action.BAN) == 1
+        assert guard.counters.after_ban == 95
+
+
+async def test_a_ban_that_does_not_bite_is_put_in_again_without_a_second_ban_line() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: bool(world.store.changes))
+        world.firewall.dropped.clear()
+        world.now += BITES_AFTER + 1
+        attack(guard, times=1)
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+        assert world.journal.count(Action.BAN) == 1
+        assert len(world.store.changes) == 1
+
+
+async def test_what_the_kernel_refuses_is_retried_and_never_reported_as_done() -> None:
+    world = World()
+    async with world.running() as guard:
+        world.firewall.broken = True
+        attack(guard)
+        await until(lambda: world.journal.count(Action.FIREWALL_FAILED) >= 2)
+        assert world.journal.count(Action.BAN) == 0
+        assert not world.notifier.notices
+        assert not world.store.changes
+        assert not guard.ready
+
+        world.firewall.broken = False
+        await until(lambda: world.journal.count(Action.BAN) == 1)
+        assert ATTACKER in world.firewall.dropped
+
+
+async def test_a_firewall_that_somebody_flushed_is_laid_out_anew_with_every_ban() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: guard.find(ATTACKER) is not None)
+
+        async def vanished(bans: Sequence[Ban], now: Timestamp) -> None:
+            raise FirewallError("no such table", 2)
+
+        world.firewall.dropped.clear()
+        world.firewall.ban = vanished  # type: ignore[method-assign]  # the table is gone
+        attack(guard, "192.0.2.2")
+        await until(lambda: guard.find(Target("192.0.2.2")) is not None)
+
+        assert set(world.firewall.dropped) == {ATTACKER, "192.0.2.2"}
+        assert world.journal.count(Action.FIREWALL_HEALED) == 1
+
+
+async def test_who_is_allowed_is_never_banned_and_the_log_says_so() -> None:
+    world = World(allow=("192.0.2.0/24",))
+    async with world.running() as guard:
+        attack(guard, times=10)
+        with pytest.raises(BanRefused):
+            await guard.ban(ATTACKER, None, "")
+
+        assert world.firewall.allowed == ["192.0.2.0/24"]
+        assert not world.firewall.dropped
+        assert world.journal.count(Action.BAN_SKIPPED) == 2
+
+
+async def test_an_injection_bans_at_once() -> None:
+    world = World()
+    async with world.running() as guard:
+        guard.observe(guess(tampered=True), "ami")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+        assert world.journal.count(Action.INJECTION) == 1
+        assert guard.counters.injections == 1
+
+
+async def test_a_ban_ends_by_itself_and_the_next_one_knows_of_it() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: guard.find(ATTACKER) is not None)
+        world.now += 60_000
+        attack(guard, "192.0.2.2")  # wakes the loop
+        await until(lambda: guard.find(ATTACKER) is None)
+        assert world.journal.count(Action.EXPIRE) == 1
+
+        attack(guard)
+        await until(lambda: guard.find(ATTACKER) is not None)
+        found = guard.find(ATTACKER)
+        assert found is not None
+        assert found.earlier == 1
+
+
+async def test_bans_that_still_run_are_in_the_kernel_before_the_first_event() -> None:
+    ban = Ban(ATTACKER, 0, 2_000_000, Reason.WRONG_PASSWORD)
+    allowed = Ban(Target("127.0.0.1"), 0, None, Reason.MANUAL)
+    world = World(store=RecordingStore(Saved([ban, allowed], {ATTACKER: 3})))
+    guard = world.guard()
+    await guard.start()
+
+    assert world.firewall.dropped == {ATTACKER: 1_000_000}
+    assert guard.bans() == [ban]
+    attack(guard)
+    assert guard.counters.after_ban == 5
+    assert world.journal.count(Action.BAN) == 0
+    await guard.close()
+
+
+async def test_the_daemon_protects_without_its_database_and_catches_up_when_it_is_back() -> None:
+    world = World(store=RecordingStore(Saved([Ban(Target("192.0.2.9"), 0, None, Reason.ACL)]), broken=True))
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: ATTACKER in world.firewall.dropped)
+        assert world.journal.count(Action.STORE_FAILED) == 1
+
+        world.store.broken = False
+        await until(lambda: bool(world.store.changes), 10)
+        assert world.journal.count(Action.STORE_RECOVERED) == 1
+        await until(lambda: "192.0.2.9" in world.firewall.dropped)
+        assert world.journal.count(Action.BAN) == 1, "what the database remembers is no new ban"
+        assert len(guard.bans()) == 2
+
+
+async def test_an_administrator_bans_and_unbans() -> None:
+    world = World()
+    async with world.running() as guard:
+        ban = await guard.ban(Target("198.51.100.0/24"), 5000, "scanner")
+        assert world.firewall.dropped == {"198.51.100.0/24": 5000}
+        assert (ban.origin, ban.comment) == ("manual", "scanner")
+
+        assert await guard.unban(Target("198.51.100.0/24")) == ban
+        assert await guard.unban(Target("198.51.100.0/24")) is None
+        assert not world.firewall.dropped
+        assert world.journal.count(Action.UNBAN) == 1
+        await until(lambda: len(world.store.changes) == 2)
+        assert world.store.changes[1] == Ended(Target("198.51.100.0/24"), world.now, Ending.UNBAN)
+
+
+async def test_an_unban_forgets_the_failures_too() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard, times=4)
+        await guard.unban(ATTACKER)
+        attack(guard, times=4)
+
+        assert not world.firewall.dropped
+
+
+async def test_everybody_can_be_unbanned_at_once() -> None:
+    world = World()
+    async with world.running() as guard:
+        for i in range(1, 100):
+            attack(guard, f"192.0.2.{i}")
+        await until(lambda: len(world.firewall.dropped) == 99)
+        assert await guard.unban_all() == 99
+
+        assert not world.firewall.dropped
+        assert not guard.bans()
+
+
+async def test_waiting_bans_go_into_the_kernel_in_few_transactions() -> None:
+    world = World()
+    async with world.running() as guard:
+        for i in range(2000):
+            attack(guard, f"10.0.{i >> 8}.{i & 255}")
+        await until(lambda: len(world.firewall.dropped) == 2000)
+
+        assert world.firewall.transactions <= 20
+
+
+async def test_what_is_decided_when_the_daemon_stops_still_reaches_kernel_and_store() -> None:
+    world = World()
+    guard = world.guard()
+    await guard.start()
+    attack(guard)
+    await guard.close()
+
+    assert ATTACKER in world.firewall.dropped
+    assert [change.target for change in world.store.changes] == [ATTACKER]
