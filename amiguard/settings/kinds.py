@@ -20,7 +20,8 @@ from amiguard.settings.durations import FORM, LONGEST, SECOND, parse_bantime, pa
 SOCKET_PATH_BYTES = 107
 """`sun_path` of unix(7), without its closing zero."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line separators, and bytes that are no UTF-8 (PEP 383)."""
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
 
 
@@ -41,8 +42,8 @@ def _words(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    if _CONTROL.search(text):
-        raise ValueError("may hold no line break and no other control character")
+    if _NOT_PLAIN.search(text):
+        raise ValueError("must be UTF-8 without line breaks and other control characters")
     return text
 
 

@@ -57,9 +57,20 @@ BAN = Ban(
 MANUAL = Ban(Target("198.51.100.0/24"), NOW, None, Reason.MANUAL, Origin.MANUAL, comment="scans us every night")
 
 EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
-    Action.START: ("amiguard 0.1.0 starts", {"version": "0.1.0", "pid": 4711}),
+    Action.START: (
+        "amiguard 0.1.0 starts",
+        {
+            "version": "0.1.0",
+            "maxretry": 5,
+            "findtime": 600,
+            "bantime": 432_000,
+            "firewall": "nftables",
+            "ami": "127.0.0.1:5038",
+            "allowed": ["127.0.0.0/8", "::1"],
+        },
+    ),
     Action.READY: ("the firewall is in place", {"bans": 12, "allowed": 2}),
-    Action.STOP: ("SIGTERM", {}),
+    Action.STOP: ("amiguard stops; bans stay in the kernel", {}),
     Action.AMI_CONNECTED: (
         "security events of Asterisk at 127.0.0.1:5038 reach us",
         {"host": "127.0.0.1", "port": 5038},

@@ -10,6 +10,8 @@ from amiguard.errors import SettingsError
 from amiguard.ports import NoticeKind
 from amiguard.settings import Settings, control_socket, load
 from amiguard.settings.durations import InvalidDuration, format_duration, parse_bantime, parse_duration
+from amiguard.settings.loading import _not_allowed
+from amiguard.settings.places import Given
 
 LOGIN = {"AMIGUARD_AMI_USERNAME": "amiguard", "AMIGUARD_AMI_SECRET": "canary-4711"}
 
@@ -364,3 +366,16 @@ def test_no_secret_stands_in_a_repr_or_an_error() -> None:
 
     assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
     assert "canary" not in "".join(lines)
+
+
+@pytest.mark.parametrize("name", ["AMI_SECRET", "AMI_USERNAME", "SMTP_USERNAME", "DATABASE"])
+def test_what_is_not_utf_8_is_refused_without_being_shown(name: str) -> None:
+    lines = problems(**{name: "canary-\udcff"})
+
+    assert lines[0] == f"AMIGUARD_{name}: must be UTF-8 without line breaks and other control characters"
+    assert "canary" not in "".join(lines)
+
+
+def test_a_secret_that_pydantic_refuses_is_not_shown_either() -> None:
+    assert _not_allowed("ami_secret", Given("canary-4711", "")) == "is not allowed; give a secret"
+    assert _not_allowed("ami_port", Given("x", "")).startswith("'x' is not allowed")
