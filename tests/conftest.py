@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.asterisk import Asterisk, running
-from tests.lab.chroots import RECIPES, ChrootUnavailable, chroot
+from tests.lab.chroots import RECIPES, ChrootUnavailable, chroot, place
 
 LEAVE_OUT = "AMIGUARD_TESTS_NO_ASTERISK"
 NEED_ROOT = {"netns", "asterisk"}
@@ -39,6 +39,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     for name in sorted(set().union(*map(chroots_of, session.items))):
+        if not place(name).exists():
+            session.config.get_terminal_writer().line(f"making the chroot {name}: about a minute, once")
         try:
             chroot(name)
         except ChrootUnavailable as error:

@@ -71,17 +71,20 @@ def chroot(name: str) -> Path:
     Raises:
         ChrootUnavailable: it can't be made.
     """
-    recipe = RECIPES[name]
-    base = cache()
-    ready = base / f"{name}-{recipe.stamp}"
-    with locked(base / f"{name}.lock"):
+    ready = place(name)
+    with locked(ready.with_name(f"{name}.lock")):
         if not ready.exists():
-            part = base / f"{name}-part"
+            part = ready.with_name(f"{name}-part")
             if part.exists():  # a build that was killed
                 shutil.rmtree(part)
-            build(recipe, part)
+            build(RECIPES[name], part)
             part.rename(ready)
     return ready
+
+
+def place(name: str) -> Path:
+    """Return where a chroot lies, or will lie."""
+    return cache() / f"{name}-{RECIPES[name].stamp}"
 
 
 def cache() -> Path:

@@ -1,0 +1,77 @@
+# Everything a developer does; each target sets up what it needs, from a bare Debian 12 or 13 or Ubuntu 24.04 on.
+#
+#   make test     lint, then all tests (as root: they make network namespaces and start real servers)
+#   make demo     an attack, and what amiguard does about it (as root)
+#   make bench    how fast it is (as root)
+#   make lint     formatting, types, layers
+#   make fmt      repair the formatting
+#   make setup    only the set-up
+#   make clean    remove what make made here; the tests' Debian chroots stay in ~/.cache/amiguard
+#
+# PYTHON=python3.13 chooses the interpreter; otherwise it is the first of these that is 3.11 or newer.
+
+PYTHONS = python3 python3.14 python3.13 python3.12 python3.11
+MODERN = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON = $(shell for p in $(PYTHONS); do $$p $(MODERN) 2>/dev/null && { echo $$p; break; }; done)
+
+RUN = .venv/bin/python
+# A venv works only where it was made, and with the Python that made it.
+READY := .venv/ready-$(shell { pwd; $(PYTHON) --version; } 2>&1 | cksum | cut -d ' ' -f 1)
+
+# What must be there, and the package that has it.
+DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
+TEST_TOOLS = $(DEMO_TOOLS) hostname=hostname mmdebstrap=mmdebstrap \
+	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
+
+HEADING = printf '\n== %s\n'
+
+.PHONY: setup test demo bench lint fmt clean root venv-tools demo-tools test-tools
+.NOTPARALLEL:
+
+setup: test-tools $(READY)
+
+test: root test-tools lint
+	@$(HEADING) pytest
+	@$(RUN) -m pytest -q -m "not bench" --durations=5 --durations-min=1
+
+demo: root demo-tools $(READY)
+	@$(RUN) -m amiguard demo
+
+bench: root test-tools $(READY)
+	@$(RUN) -m tests.bench
+
+lint: $(READY)
+	@$(HEADING) 'ruff check'
+	@$(RUN) -m ruff check
+	@$(HEADING) 'ruff format --check'
+	@$(RUN) -m ruff format --check
+	@$(HEADING) mypy
+	@$(RUN) -m mypy
+	@$(HEADING) lint-imports
+	@$(RUN) -c 'from importlinter.cli import lint_imports_command as main; main()'
+
+fmt: $(READY)
+	@$(RUN) -m ruff check --fix-only
+	@$(RUN) -m ruff format
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "This needs root. Run:  sudo make $(MAKECMDGOALS)" >&2; exit 1; }
+
+venv-tools:
+	@.ci/packages "$(PYTHON)"
+
+demo-tools:
+	@.ci/packages "$(PYTHON)" $(DEMO_TOOLS)
+
+test-tools:
+	@.ci/packages "$(PYTHON)" $(TEST_TOOLS)
+
+$(READY): pyproject.toml constraints.txt | venv-tools
+	@$(HEADING) 'pip install'
+	@[ -e $@ ] || $(PYTHON) -m venv --clear .venv
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
