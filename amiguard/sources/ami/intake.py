@@ -88,9 +88,9 @@ class AmiIntake:
         self._schedule()
 
     def _take(self, events: list[SecurityEvent] | None, now: Timestamp) -> None:
-        if events is None:  # the parser failed; what it holds may be why
-            self.parser = EventParser()
-            return
+        if events is None:  # the parser failed: save what it holds, and start with a new one
+            broken, self.parser = self.parser, EventParser()
+            events = self._attempt(broken.close) or []
         for event in events:
             if event.service == "AMI" and self._is_own(event):
                 continue

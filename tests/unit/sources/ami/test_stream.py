@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from amiguard.asterisk.events import EventParser
+from amiguard.asterisk.schema import SecurityEvent
 from amiguard.journal import Action
 from tests.lab.fakeami import FakeAmi, Script, security_event
 from tests.unit.sources.ami.support import quick, running
@@ -140,3 +142,21 @@ async def test_an_error_in_the_sink_costs_one_event_only() -> None:
         lines = work.journal.of(Action.INTERNAL_ERROR)
         assert len(lines) == 1
         assert isinstance(lines[0][1]["error"], ZeroDivisionError)
+
+
+async def test_a_block_that_breaks_the_parser_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = EventParser.feed
+
+    def breaks(parser: EventParser, block: bytes, now: int) -> list[SecurityEvent]:
+        if block == b"Event: poison":
+            raise IndexError
+        return feed(parser, block, now)
+
+    monkeypatch.setattr(EventParser, "feed", breaks)
+    async with FakeAmi() as server, running(quick(server)) as work:
+        await work.connected()
+        await server.play(EVENT + b"Event: poison\r\n\r\n" + EVENT)
+        await work.heard(2)
+        assert [event.account for event in work.events] == ["after", "after"]
+        assert (server.connections, work.source.reconnects) == (1, 0)
+        assert isinstance(work.journal.of(Action.INTERNAL_ERROR)[0][1]["error"], IndexError)
