@@ -51,6 +51,8 @@ class Delivery:
         while True:
             self._spooled.clear()
             done = await self.attempt()
+            if _ending():
+                raise asyncio.CancelledError
             if not done.left:
                 failures = 0
                 await self._spooled.wait()
@@ -68,7 +70,7 @@ class Delivery:
             async with session(self._settings) as server:
                 for name in names:
                     await self._settle(server, name, done)
-                    if not server.alive:
+                    if not server.alive or _ending():
                         break
         except NotifierError as error:
             done.error = error
@@ -118,6 +120,12 @@ class Delivery:
             await asyncio.to_thread(self._spool.add, letter)
         except NotifierError as error:
             self._journal.write(Action.MAIL_FAILED, "a mail waits in memory only", count=1, error=error)
+
+
+def _ending() -> bool:
+    """Tell whether this task was cancelled: Python 3.11's `wait_for`, which aiosmtplib uses, may swallow that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def pause(failures: int) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
-from amiguard.model import Target
+from amiguard.model import Target, Timestamp
 from amiguard.notifiers.delivery import Delivery
 from amiguard.notifiers.digest import Digest, Summary
 from amiguard.notifiers.message import Draft, Writer, draft
@@ -43,6 +43,7 @@ class Mail:
         self._drafts: deque[Draft] = deque()
         self._posted = asyncio.Event()
         self._opened = False
+        self._last: Timestamp = 0
 
     def post(self, notice: Notice) -> None:
         """Take a notice. Returns at once, never raises."""
@@ -53,7 +54,7 @@ class Mail:
         if notice.ban is not None and not (room and self._digest.at_once(now)):
             self._digest.add(notice.ban)
         elif room:
-            self._drafts.append(draft(notice, now, self._settings.hostname))
+            self._drafts.append(self._draft(notice, now))
         else:
             self._journal.write(Action.MAIL_FAILED, "too many mails wait to be written; one is dropped", count=1)
         self._posted.set()
@@ -115,7 +116,12 @@ class Mail:
     def _draft_of(self, summary: Summary) -> Draft:
         """Return a digest's draft; a digest of one ban is better told as a ban."""
         content = Notice(NoticeKind.BAN, summary.until, summary.bans[0]) if summary.count == 1 else summary
-        return draft(content, summary.until, self._settings.hostname)
+        return self._draft(content, summary.until)
+
+    def _draft(self, content: Notice | Summary, now: Timestamp) -> Draft:
+        # No two at the same moment: mails leave in the order of their times.
+        self._last = max(now, self._last + 1)
+        return draft(content, self._last, self._settings.hostname)
 
     async def _look_up(self, current: Draft) -> Mapping[Target, Registration]:
         if self._whois is None:

@@ -5,6 +5,7 @@ What a server says is shown cut and escaped, and after a login not at all: it mi
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -48,6 +49,8 @@ class Session:
         except aiosmtplib.SMTPRecipientsRefused as error:
             return {bare[one.recipient]: _reply(one.code, one.message) for one in error.recipients}
         except aiosmtplib.SMTPResponseException as error:
+            if error.code < 0:  # no SMTP at all: what follows can't be paired with commands any more
+                self._client.close()
             return dict.fromkeys(to, _reply(error.code, error.message))
         except ValueError as error:  # an address that SMTP can't say; what was said of this mail so far is void
             self._client.close()
@@ -128,12 +131,16 @@ def _reply(code: int, text: str) -> NotifierError:
     return NotifierError(f"the server answered {code} {clean(text, REPLY_LIMIT)}", permanent=code in PERMANENT)
 
 
-def _fault(error: Exception) -> NotifierError:
+def _fault(error: BaseException) -> NotifierError:
     match error:
+        case aiosmtplib.SMTPConnectError(__cause__=OSError() as cause):
+            return _fault(cause)
         case ssl.SSLCertVerificationError():
             return NotifierError(f"certificate not accepted: {error.verify_message}")
         case TimeoutError():
             return NotifierError("no answer in time")
+        case OSError(errno=int(number)) if not isinstance(error, ssl.SSLError):
+            return NotifierError(os.strerror(number))
         case _:
             return NotifierError(f"{type(error).__name__}: {clean(str(error), REPLY_LIMIT)}")
 
