@@ -1,0 +1,65 @@
+"""Takes the control socket's place in the file system, and only where nobody else has it."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+from amiguard.errors import ControlError
+
+MODE = 0o660
+"""The daemon's user and group. Who may open the socket may unban everybody."""
+
+ANSWER_WITHIN = 1.0
+"""Seconds that another daemon gets to take our call."""
+
+
+def listen(path: Path) -> socket.socket:
+    """Return a socket that is bound at `path`; its directory is made where it is missing (0750).
+
+    A socket file on which nobody answers is what a killed daemon left: it is replaced.
+
+    Raises:
+        ControlError: another amiguard answers there, something else than a socket is there, or we may not.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        clear(path)
+        socket_mode(listener)
+        listener.bind(str(path))
+        path.chmod(MODE)
+    except OSError as error:
+        listener.close()
+        raise ControlError(f"the control socket {path} can't be opened: {error.strerror or error}") from error
+    except ControlError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def socket_mode(listener: socket.socket) -> None:
+    """Set the mode that the file gets at its birth: Linux takes it from the socket, so it is never open to all."""
+    Path(f"/proc/self/fd/{listener.fileno()}").chmod(MODE)
+
+
+def clear(path: Path) -> None:
+    """Remove a socket on which nobody answers. Raises ControlError, OSError."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise ControlError(f"{path} is no socket: give the control socket a path of its own")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(ANSWER_WITHIN)
+        try:
+            caller.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except (TimeoutError, BlockingIOError):
+            pass
+    raise ControlError(f"another amiguard answers on {path}")
