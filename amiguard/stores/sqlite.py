@@ -115,7 +115,17 @@ def create(path: Path) -> None:
 
 
 async def migrate(connection: aiosqlite.Connection, path: Path) -> None:
-    """Bring the layout to the newest version.
+    """Bring the layout to the newest version. Raises StoreError like `layout_of`."""
+    version = await layout_of(connection, path)
+    newest = len(schema.MIGRATIONS)
+    if version < newest:
+        steps = [statement for migration in schema.MIGRATIONS[version:] for statement in migration]
+        steps += [f"PRAGMA application_id = {schema.APPLICATION_ID}", f"PRAGMA user_version = {newest}"]
+        await transact(connection, [(step, None) for step in steps])
+
+
+async def layout_of(connection: aiosqlite.Connection, path: Path) -> int:
+    """Return the version of the layout, 0 for an empty database.
 
     Raises:
         StoreError: the database belongs to another program, or to a newer amiguard.
@@ -128,11 +138,7 @@ async def migrate(connection: aiosqlite.Connection, path: Path) -> None:
         raise StoreError(f"{path} is another program's database: give amiguard a path of its own")
     if version > newest:
         raise StoreError(f"{path} was written by a newer amiguard (layout {version}, this one knows {newest}): upgrade")
-    if owner == schema.APPLICATION_ID and version == newest:
-        return
-    steps = [statement for migration in schema.MIGRATIONS[version:] for statement in migration]
-    steps += [f"PRAGMA application_id = {schema.APPLICATION_ID}", f"PRAGMA user_version = {newest}"]
-    await transact(connection, [(step, None) for step in steps])
+    return int(version)
 
 
 async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) -> tuple[list[Ban], Saved]:

@@ -1,0 +1,5 @@
+"""`python -m amiguard` is `amiguard`."""
+
+from amiguard.cli import main
+
+main()

@@ -1,0 +1,59 @@
+"""Tries everything that the daemon needs, one after the other, without starting it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from amiguard.errors import AmiguardError
+from amiguard.firewalls import nftables
+from amiguard.notifiers import smtp
+from amiguard.settings import Settings
+from amiguard.sources import ami
+from amiguard.stores import probe as database
+from amiguard.wiring import ami_settings, mail_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found out about one part."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+async def check(settings: Settings) -> AsyncIterator[Finding]:
+    """Try each part, also when one before it fails. It takes as long as the slowest server's time-out."""
+    probes = {
+        "ami": _ami,
+        "firewall": _firewall,
+        "database": _database,
+        "mail": _mail,
+    }
+    yield Finding("settings", ok=True, text="all valid")
+    for name, probe in probes.items():
+        try:
+            yield Finding(name, ok=True, text=await probe(settings))
+        except AmiguardError as error:
+            yield Finding(name, ok=False, text=str(error))
+
+
+async def _ami(settings: Settings) -> str:
+    return await ami.probe(ami_settings(settings))
+
+
+async def _firewall(settings: Settings) -> str:
+    if settings.firewall == "dry-run":
+        return "dry-run: bans are only logged, nothing is dropped"
+    return await nftables.probe()
+
+
+async def _database(settings: Settings) -> str:
+    return await database.probe(settings.database)
+
+
+async def _mail(settings: Settings) -> str:
+    if not settings.mail_to:
+        return "off: AMIGUARD_MAIL_TO is empty"
+    return await smtp.probe(mail_settings(settings))
