@@ -46,6 +46,8 @@ def run(settings: Settings) -> int:
             journal.write(Action.INTERNAL_ERROR, "amiguard can't go on", error=unexpected)
     else:
         return 0
+    finally:
+        journal.close()
     return 1
 
 

@@ -121,12 +121,14 @@ class Guard:
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1
+        ban = self._jail.observe(failure)
+        count = ban.failures if ban is not None else self._jail.failures(failure.address)
         if failure.reason is Reason.INJECTION:
             self.counters.injections += 1
-            self._journal.write(Action.INJECTION, "header lines were smuggled into an event", failure=failure)
+            message = "header lines were smuggled into an event"
+            self._journal.write(Action.INJECTION, message, failure=failure, failures=count)
         else:
-            self._journal.write(Action.FAILURE, failure=failure)
-        ban = self._jail.observe(failure)
+            self._journal.write(Action.FAILURE, failure=failure, failures=count)
         if ban is None:
             return
         if self._allowlist.covers(ban.target):
