@@ -32,6 +32,8 @@ from amiguard.ports import Notice, NoticeKind
 
 TEMPLATES = ("ban", "digest", "notice")
 TEXT_LIMIT = 2000
+BODY = SMTP.clone(max_line_length=76)  # RFC 2045 section 6.7: quoted-printable lines
+HEAD = SMTP.clone(max_line_length=998)  # RFC 5322 section 2.1.1; some readers show a folded subject with a gap
 
 Rows = list[tuple[str, str]]
 Registrations = Mapping[Target, Registration]
@@ -82,7 +84,7 @@ class Writer:
     def write(self, draft: Draft, registrations: Registrations) -> bytes:
         """Return the whole message, header and body, with CRLF line ends and in seven bits."""
         name, values = self._values(draft, registrations)
-        message = EmailMessage(policy=SMTP)
+        message = EmailMessage(policy=BODY)
         message["From"] = self._settings.sender
         message["To"] = ", ".join(self._settings.to)
         message["Subject"] = f"[amiguard] {self._hostname}: {self._subject(draft.content)}"
@@ -91,7 +93,7 @@ class Writer:
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
         message.set_content(self._plain[name].render(values), cte="quoted-printable")
         message.add_alternative(self._html[name].render(values), subtype="html", cte="quoted-printable")
-        return message.as_bytes()
+        return message.as_bytes(policy=HEAD)
 
     def _subject(self, content: Notice | Summary) -> str:
         if isinstance(content, Summary):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -20,8 +21,6 @@ from amiguard.notifiers.wording import clean
 SIZE_LIMIT = 128 * 1024
 FIELD_LIMIT = 128
 REDIRECTS = 3
-ENTITIES = 200
-"""How many entities of one answer are looked at."""
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -153,12 +152,12 @@ def _list(value: object) -> list[object]:
 
 def _entities(network: dict[str, object]) -> Iterator[tuple[list[object], list[object]]]:
     """Yield roles and vCard properties (RFC 7095) of each entity, outermost first."""
-    waiting = _list(network.get("entities"))[:ENTITIES]
-    for seen, entity in enumerate(waiting):
+    waiting = deque(_list(network.get("entities")))
+    while waiting:
+        entity = waiting.popleft()
         if not isinstance(entity, dict):
             continue
-        if seen < ENTITIES:
-            waiting.extend(_list(entity.get("entities"))[: ENTITIES - seen])
+        waiting.extend(_list(entity.get("entities")))
         card = _list(entity.get("vcardArray"))
         yield _list(entity.get("roles")), _list(card[1]) if len(card) > 1 else []
 

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amiguard.model import Reason
+from amiguard.notifiers.digest import NAMES, ROWS, SHORTEST, TOP, Digest
+from tests.smtp.mailing import NOW, ban
+
+INTERVAL = 300_000
+
+
+def test_the_first_ban_is_told_at_once_and_the_next_waits_for_the_rest_of_the_interval() -> None:
+    digest = Digest(INTERVAL)
+    assert digest.at_once(NOW)
+    assert not digest.at_once(NOW + 1000)
+    digest.add(ban())
+    assert digest.wait(NOW + 1000) == INTERVAL - 1000
+    assert digest.wait(NOW + INTERVAL) == 0
+
+
+def test_a_digest_starts_the_next_interval() -> None:
+    digest = Digest(INTERVAL)
+    assert digest.at_once(NOW)
+    digest.add(ban())
+    summary = digest.take(NOW + INTERVAL)
+    assert summary is not None
+    assert (summary.since, summary.until, summary.count) == (NOW, NOW + INTERVAL, 1)
+    assert not digest.at_once(NOW + 2 * INTERVAL - 1)
+    assert digest.at_once(NOW + 2 * INTERVAL)
+
+
+def test_after_a_quiet_interval_a_ban_is_told_at_once_again() -> None:
+    digest = Digest(INTERVAL)
+    assert digest.at_once(NOW)
+    assert digest.wait(NOW + INTERVAL) is None
+    assert digest.take(NOW + INTERVAL) is None
+    assert digest.at_once(NOW + INTERVAL)
+
+
+def test_nothing_is_told_at_once_while_a_digest_is_overdue() -> None:
+    digest = Digest(INTERVAL)
+    assert digest.at_once(NOW)
+    digest.add(ban())
+    assert not digest.at_once(NOW + 10 * INTERVAL)
+
+
+def test_a_clock_that_is_set_back_delays_nothing() -> None:
+    digest = Digest(INTERVAL)
+    assert digest.at_once(NOW)
+    digest.add(ban())
+    assert digest.wait(NOW - 86_400_000) == 0
+
+
+def test_an_interval_of_nothing_still_gathers() -> None:
+    digest = Digest(0)
+    assert digest.at_once(NOW)
+    assert not digest.at_once(NOW + SHORTEST - 1)
+
+
+def test_a_digest_counts_everything_but_holds_little() -> None:
+    digest = Digest(INTERVAL)
+    for number in range(3 * NAMES):
+        names = ("admin", *(f"{number}-{i}" + "x" * 300 for i in range(20)))
+        digest.add(ban(f"10.0.{number // 256}.{number % 256}", reason=Reason.ACL, accounts=names))
+    assert len(digest._accounts) == NAMES
+    assert max(map(len, digest._accounts)) <= 257
+    summary = digest.take(NOW)
+    assert summary is not None
+    assert (summary.count, len(summary.bans), summary.unlisted) == (3 * NAMES, ROWS, 3 * NAMES - ROWS)
+    assert summary.reasons == ((Reason.ACL, 3 * NAMES),)
+    assert summary.accounts[0] == ("admin", 3 * NAMES)
+    assert len(summary.accounts) == TOP
+
+
+@given(st.lists(st.integers(0, 2500), max_size=60))
+def test_every_ban_is_told_exactly_once_and_no_two_mails_come_within_an_interval(gaps: list[int]) -> None:
+    digest, now, told, mails = Digest(1000), NOW, 0, []
+    for gap in gaps:
+        due = digest.wait(now)
+        if due is not None and due <= gap and (summary := digest.take(now + due)):
+            told += summary.count
+            mails.append(now + due)
+        now += gap
+        if digest.at_once(now):
+            told += 1
+            mails.append(now)
+        else:
+            digest.add(ban())
+    rest = digest.take(now + 1000)
+    assert told + (rest.count if rest else 0) == len(gaps)
+    assert all(later - earlier >= 1000 for earlier, later in pairwise(mails))
