@@ -17,7 +17,8 @@ class DryRun:
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Say once that nothing will be dropped."""
         running = sum(ban.remaining(now) != 0 for ban in bans)
-        self._journal.write(Action.BAN_SKIPPED, f"dry run: no packet is ever dropped; {running} bans are not restored")
+        message = f"dry run: nothing is ever dropped; {running} bans are not restored, nobody needs the allowlist"
+        self._journal.write(Action.BAN_SKIPPED, message, allow=len(list(allow)))
 
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Write one line a ban, beside the line that the caller writes for every ban."""

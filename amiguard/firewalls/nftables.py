@@ -25,9 +25,11 @@ from amiguard.firewalls.nftmessages import (
     NFNL_SUBSYS_NFTABLES,
     NLM_F_EXCL,
     AddressSet,
+    Kind,
     Verdict,
     delete_rules,
     delete_table,
+    kind_of,
     list_sets,
     new_chain,
     new_set,
@@ -38,6 +40,7 @@ from amiguard.firewalls.nftmessages import (
 from amiguard.model import Ban, Target, Timestamp
 
 CHAIN = "prerouting"
+NEWCHAIN = kind_of(Kind.NEWCHAIN)
 BATCH = 500
 """Targets in one transaction: below 64 KiB, for the loop stands still while the kernel works on one."""
 NETWORK_SET = re.compile(r"banned([46])_([0-9]{1,3})")
@@ -59,7 +62,7 @@ class Nftables:
         Until that transaction is done the old layout stands, and from then on the new one: no packet passes in between.
 
         Raises:
-            FirewallError: see `ports.Firewall`; EEXIST: the table is there and is not amiguard's.
+            FirewallError: see `ports.Firewall`; EEXIST or EOPNOTSUPP: a table of this name is there and not amiguard's.
         """
         self._kept |= await self._kept_by_kernel()
         await self._commit(layout(self._table, self._kept, allow))
@@ -213,15 +216,15 @@ def _possible(version: int, prefix: int) -> bool:
 
 def _explained(error: FirewallError, table: str) -> FirewallError:
     """Put what an administrator can do about a refusal before the kernel's own words."""
-    everything = not (isinstance(error, Refused) and error.message)
+    refused = error.message if isinstance(error, Refused) else None
     match error.errno:
-        case code if code == EPERM and everything:
+        case code if code == EPERM and refused is None:
             reason = "changing nftables needs the capability CAP_NET_ADMIN"
         case code if code == EPERM:
             reason = f"another program owns the table inet {table}"
-        case code if code in {EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT} and everything:
+        case code if code in {EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT} and refused is None:
             reason = "this kernel has no nf_tables, or forbids netlink to this process"
-        case code if code == EEXIST:
+        case code if code == EEXIST or (code == EOPNOTSUPP and refused is not None and refused.kind == NEWCHAIN):
             reason = f"a table inet {table} is there that is not amiguard's"
         case code if code == ENOENT:
             reason = f"the table inet {table} is gone, or parts of it"
