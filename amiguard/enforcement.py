@@ -172,7 +172,7 @@ class Enforcement:
         surplus = len(self.active) + count - MAX_BANS
         if surplus <= 0:
             return
-        leaving = []
+        leaving: list[Target] = []
         while self._ends and len(leaving) < surplus:
             until, target = heappop(self._ends)
             ban = self.active.get(target)
