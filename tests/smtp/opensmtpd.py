@@ -31,6 +31,7 @@ mount --bind "$2" "$1/mnt"
 mount -t proc proc "$1/proc"
 mount -t tmpfs tmpfs "$1/var/spool"
 mount -t tmpfs tmpfs "$1/run"
+mount -t tmpfs tmpfs "$1/tmp"
 mkdir -p "$1/var/spool/smtpd" "$1/run/opensmtpd"
 chmod 711 "$1/var/spool/smtpd"
 exec chroot "$1" /usr/sbin/smtpd -d -v -f /mnt/smtpd.conf
