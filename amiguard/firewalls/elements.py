@@ -25,11 +25,13 @@ NFTA_SET_ELEM_LIST_SET = 2
 NFTA_SET_ELEM_LIST_ELEMENTS = 3
 NFT_SET_ELEM_INTERVAL_END = 1
 
+ADD_ELEMENTS = kind_of(Kind.NEWSETELEM)
+DELETE_ELEMENTS = kind_of(Kind.DELSETELEM)
+
 LONGEST = 10**13
 """Milliseconds, 317 years. The kernel refuses timeouts beyond 584 years (ERANGE)."""
 MESSAGE_LIMIT = 60_000
 """Bytes of elements in one message: the length of a netlink attribute is a 16-bit number."""
-
 
 Kept = tuple[int, int | None]
 """What one set of banned targets holds: an IP version, and a prefix length or None for single addresses."""
@@ -70,7 +72,7 @@ def upsert(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
     """Put elements into a set whether it has them or not, each with its new timeout; at most MESSAGE_LIMIT bytes.
 
     A mere addition of one that is there leaves its old timeout on kernels before 6.12."""
-    add, delete = _add(table, name, packed), _delete(table, name, packed)
+    add, delete = remove(table, name, packed)
     return [add, delete, add]
 
 
@@ -78,25 +80,21 @@ def remove(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
     """Take elements out of a set whether it has them or not; at most MESSAGE_LIMIT bytes.
 
     The removal of one that is missing is an error, so each is added first, which no packet ever sees."""
-    return [_add(table, name, packed), _delete(table, name, packed)]
+    body = _list(table, name, b"".join(packed))
+    delete = Message(f"the removal of elements from set {name}", DELETE_ELEMENTS, 0, body)
+    return [_addition(name, body), delete]
 
 
 def refill(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
     """Replace all elements of a set."""
     return [
-        Message(f"the flush of set {name}", kind_of(Kind.DELSETELEM), 0, _list(table, name)),
-        *(_add(table, name, [chunk]) for chunk in _chunks(packed)),
+        Message(f"the flush of set {name}", DELETE_ELEMENTS, 0, _list(table, name)),
+        *(_addition(name, _list(table, name, chunk)) for chunk in _chunks(packed)),
     ]
 
 
-def _add(table: str, name: str, packed: Iterable[bytes]) -> Message:
-    body = _list(table, name, b"".join(packed))
-    return Message(f"elements for set {name}", kind_of(Kind.NEWSETELEM), NLM_F_CREATE, body)
-
-
-def _delete(table: str, name: str, packed: Iterable[bytes]) -> Message:
-    body = _list(table, name, b"".join(packed))
-    return Message(f"the removal of elements from set {name}", kind_of(Kind.DELSETELEM), 0, body)
+def _addition(name: str, body: bytes) -> Message:
+    return Message(f"elements for set {name}", ADD_ELEMENTS, NLM_F_CREATE, body)
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterable, Sequence
-from errno import EAFNOSUPPORT, EEXIST, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
+from collections.abc import Collection, Iterable, Sequence
+from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.elements import SINGLE, Kept, element, intervals, place_of, refill, remove, upsert
@@ -41,6 +41,7 @@ from amiguard.model import Ban, Target, Timestamp
 
 CHAIN = "prerouting"
 NEWCHAIN = kind_of(Kind.NEWCHAIN)
+GETSET = kind_of(Kind.GETSET)
 BATCH = 500
 """Targets in one transaction: below 64 KiB, for the loop stands still while the kernel works on one."""
 NETWORK_SET = re.compile(r"banned([46])_([0-9]{1,3})")
@@ -107,16 +108,15 @@ class Nftables:
         """Free the socket; the bans stay in the kernel."""
         await self._netlink.close()
 
-    def _growth(self, wanted: Iterable[Kept]) -> list[Message]:
+    def _growth(self, wanted: Collection[Kept]) -> list[Message]:
         """Return what makes the sets of prefix lengths that are new.
 
         All rules are written anew, so that two calls at once can't leave one twice or drop the other's. The table is
         not made here: where it vanished, so did the allowlist, and only `start` brings both back. What is refused stays
         on the list: the next ban that needs it meets ENOENT, and `start` lays it out."""
-        new = set(wanted) - self._kept
-        if not new:
+        if self._kept.issuperset(wanted):
             return []
-        self._kept |= new
+        self._kept.update(wanted)
         return [*_sets(self._table, self._kept), *_rules(self._table, self._kept)]
 
     async def _kept_by_kernel(self) -> set[Kept]:
@@ -215,14 +215,18 @@ def _possible(version: int, prefix: int) -> bool:
 
 
 def _explained(error: FirewallError, table: str) -> FirewallError:
-    """Put what an administrator can do about a refusal before the kernel's own words."""
+    """Put what an administrator can do about a refusal before the kernel's own words.
+
+    To a transaction for a subsystem that it lacks, the kernel answers EOPNOTSUPP, to a request for a list EINVAL."""
     refused = error.message if isinstance(error, Refused) else None
+    listing = refused is not None and refused.kind == GETSET
+    whole = refused is None or listing
     match error.errno:
-        case code if code == EPERM and refused is None:
+        case code if code == EPERM and whole:
             reason = "changing nftables needs the capability CAP_NET_ADMIN"
         case code if code == EPERM:
             reason = f"another program owns the table inet {table}"
-        case code if code in {EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT} and refused is None:
+        case code if (code in {EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT} and whole) or (code == EINVAL and listing):
             reason = "this kernel has no nf_tables, or forbids netlink to this process"
         case code if code == EEXIST or (code == EOPNOTSUPP and refused is not None and refused.kind == NEWCHAIN):
             reason = f"a table inet {table} is there that is not amiguard's"

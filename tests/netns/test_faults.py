@@ -5,7 +5,7 @@ import ctypes
 import socket
 import struct
 import time
-from errno import EBADF, EMSGSIZE, ENOBUFS, ENOENT, ETIMEDOUT
+from errno import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOENT, EOPNOTSUPP, ETIMEDOUT
 
 import pytest
 
@@ -19,6 +19,8 @@ from tests.netns.wire import V4, V4_NEIGHBOUR, V6, Wire, ban, targets
 pytestmark = pytest.mark.netns
 SO_ATTACH_FILTER = 26
 BPF_RET = 6
+NO_SUBSYSTEM = 0
+BEYOND_ALL_SUBSYSTEMS = 200
 
 
 def opened(firewall: Nftables) -> socket.socket:
@@ -126,6 +128,17 @@ async def test_many_calls_at_once_each_get_their_own_outcome(wire: Wire, firewal
     for n, outcome in enumerate(outcomes[1::2]):
         assert f"the deletion of table absent{n}:" in str(outcome)
     assert len(wire.elements("banned4")) == 100
+
+
+async def test_a_kernel_without_the_subsystem_is_named_as_the_cause(wire: Wire, firewall: Nftables) -> None:
+    await firewall.close()
+    firewall._netlink = Netlink(NO_SUBSYSTEM)
+    with pytest.raises(FirewallError, match="no nf_tables") as raised:
+        await firewall.ban([ban(V4)], 0)
+    assert raised.value.errno == EOPNOTSUPP
+    with pytest.raises(Refused) as refused:
+        await firewall._netlink.dump(list_sets("amiguard")._replace(kind=BEYOND_ALL_SUBSYSTEMS << 8))
+    assert refused.value.errno == EINVAL
 
 
 async def test_sequence_numbers_may_start_again(wire: Wire, firewall: Nftables) -> None:

@@ -1,7 +1,7 @@
 """`unprivileged.py none|net-admin ADDRESS` becomes uid 65534, with no capability or CAP_NET_ADMIN alone, and bans.
 
-It prints `banned`, or the FirewallError's number and text. Nothing is imported after the change of user, whom the
-folders may not let in."""
+It prints a line for each call: `done`, or the FirewallError's number and text. Nothing is imported after the change of
+user, whom the folders may not let in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import ctypes
 import os
 import struct
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 
 from amiguard.errors import FirewallError
@@ -33,18 +34,21 @@ def become_nobody(capabilities: int) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-async def try_to_ban(address: str) -> str:
-    firewall = Nftables()
+async def outcome(call: Awaitable[object]) -> str:
     try:
-        await probe()
-        await firewall.start([Target("127.0.0.0/8")], [], 0)
-        await firewall.ban([Ban(Target(address), 0, None, Reason.MANUAL)], 0)
-        await firewall.unban([Target("203.0.113.5")])
+        await call
     except FirewallError as error:
         return f"{error.errno} {error}"
-    finally:
-        await firewall.close()
-    return "banned"
+    return "done"
+
+
+async def try_to_ban(address: str) -> None:
+    firewall = Nftables()
+    print(await outcome(probe()))
+    print(await outcome(firewall.start([Target("127.0.0.0/8")], [], 0)))
+    print(await outcome(firewall.ban([Ban(Target(address), 0, None, Reason.MANUAL)], 0)))
+    print(await outcome(firewall.unban([Target("203.0.113.5")])))
+    await firewall.close()
 
 
 def main() -> None:
@@ -52,7 +56,8 @@ def main() -> None:
     become_nobody(CAP_NET_ADMIN if capabilities == "net-admin" else 0)
     status = Path("/proc/self/status").read_text()
     effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    print(os.getuid(), int(effective, 16), asyncio.run(try_to_ban(address)))
+    print(os.getuid(), int(effective, 16))
+    asyncio.run(try_to_ban(address))
 
 
 if __name__ == "__main__":
