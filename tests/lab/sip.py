@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tests.lab.transports import Connection
 
-ANSWER_SECONDS = 5
 UNAUTHORIZED = 401
 
 
@@ -71,14 +70,14 @@ class Phone:
         self.challenge = challenge
         self.challenge_uses = 0
 
-    async def request(self, method: str) -> Response:
+    async def request(self, method: str, patience: float = 5) -> Response:
         """Send one request and return its final response.
 
         Raises:
-            TimeoutError: none came.
+            TimeoutError: none came within `patience` seconds.
         """
         await self.connection.send(self.message(method))
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(patience):
             while True:
                 response = (await self.connection.receive()).decode()
                 status = re.match(r"SIP/2.0 (\d{3}) ", response)
