@@ -48,7 +48,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    names = config.stash[left_out]
+    names = config.stash.get(left_out, [])
     if names:
         terminalreporter.section(f"NOT RUN: {len(names)} tests with real servers", red=True, bold=True)
         for name in names:
