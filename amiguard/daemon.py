@@ -62,7 +62,7 @@ class Daemon:
     def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
         self._settings = settings
         self._journal = journal
-        self._firewall: Firewall = firewall_of(settings, journal)
+        self._firewall: Firewall = firewall_of(settings)
         self._notifiers: Sequence[Notifier] = notifiers_of(settings, journal, clock)
         self._guard = Guard(
             policy_of(settings),

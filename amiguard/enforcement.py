@@ -194,7 +194,10 @@ class Enforcement:
         self.active[ban.target] = ban
         if ban.until is not None:
             heappush(self._ends, (ban.until, ban.target))
-        self._journal.write(Action.BAN, f"{ban.target} is banned", ban=ban)
+        if self._firewall.enforces:
+            self._journal.write(Action.BAN, f"{ban.target} is banned", ban=ban)
+        else:
+            self._journal.write(Action.BAN, f"dry run: {ban.target} would be banned", ban=ban, outcome="unknown")
         self._record(ban)
         notice = Notice(NoticeKind.BAN, self._clock(), ban)
         for notifier in self._notifiers:

@@ -26,7 +26,12 @@ class Source(Protocol):
 class Firewall(Protocol):
     """Puts bans into a kernel. Every method returns after the kernel's acknowledgement.
 
-    All raise `FirewallError`; then nothing of that call may be taken as done, and calling again is harmless."""
+    All raise `FirewallError`; then nothing of that call may be taken as done, and calling again is harmless.
+    `enforces` is False for a dry run: nothing is dropped, and the log must not say so."""
+
+    @property
+    def enforces(self) -> bool:
+        """Whether a ban drops packets."""
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Lay out tables and sets, `allow` first, then `bans`; what the kernel already drops stays dropped throughout.

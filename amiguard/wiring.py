@@ -53,12 +53,12 @@ def mail_settings(settings: Settings) -> MailSettings:
     )
 
 
-def firewall_of(settings: Settings, journal: Journal) -> Firewall:
+def firewall_of(settings: Settings) -> Firewall:
     """Return what enforces bans."""
     if settings.firewall == "dry-run":
         from amiguard.firewalls.dryrun import DryRun
 
-        return DryRun(journal)
+        return DryRun()
     from amiguard.firewalls.nftables import Nftables
 
     return Nftables()

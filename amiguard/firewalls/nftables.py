@@ -52,6 +52,8 @@ class Nftables:
 
     Its errors carry the kernel's number. ENOENT from `ban` or `unban`: the table was removed; `start` restores it."""
 
+    enforces = True
+
     def __init__(self, table: str = "amiguard") -> None:
         self._table = table
         self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)

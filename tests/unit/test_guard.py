@@ -28,6 +28,7 @@ class RecordingFirewall:
     dropped: dict[Target, int | None] = field(default_factory=dict)
     allowed: list[Target] = field(default_factory=list)
     broken: bool = False
+    enforces: bool = True
     starts: int = 0
     transactions: int = 0
 
@@ -225,6 +226,15 @@ async def test_a_firewall_that_somebody_flushed_is_laid_out_anew_with_every_ban(
 
         assert set(world.firewall.dropped) == {ATTACKER, "192.0.2.2"}
         assert world.journal.count(Action.FIREWALL_HEALED) == 1
+
+
+async def test_a_dry_run_never_says_that_anybody_is_banned() -> None:
+    world = World(firewall=RecordingFirewall(enforces=False))
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: world.journal.count(Action.BAN) == 1)
+
+        assert world.journal.lines[-1][1]["outcome"] == "unknown"
 
 
 async def test_who_is_allowed_is_never_banned_and_the_log_says_so() -> None:
