@@ -17,6 +17,8 @@ class Action(StrEnum):
     AMI_CONNECTED = "ami-connected"
     AMI_LOST = "ami-lost"
     AMI_UNREADABLE = "ami-unreadable"
+    LOG_OPENED = "log-opened"
+    LOG_LOST = "log-lost"
     FAILURE = "failure"
     INJECTION = "injection"
     BAN = "ban"

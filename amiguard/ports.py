@@ -106,6 +106,20 @@ class Notice:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Up to where a log file was read; every field goes into JSON as it is."""
+
+    path: str
+    """Under which name it is followed, whatever it is called now."""
+    device: int
+    inode: int
+    offset: int
+    """In bytes: the first line that was not handed on begins here."""
+    head: str
+    """How the file begins, as `length:checksum`; two files of one inode, one after the other, begin differently."""
+
+
 class Notifier(Protocol):
     """Tells people."""
 

@@ -76,6 +76,22 @@ CATALOGUE: dict[Action, Entry] = {
         "Asterisk sent something that could not be read; the connection stays.",
         limited=True,
     ),
+    Action.LOG_OPENED: Entry(
+        Level.INFO,
+        "event",
+        ("file",),
+        ("access",),
+        "success",
+        "A log file of Asterisk is read, and from where on: at the start, when it is back, and after a rotation.",
+    ),
+    Action.LOG_LOST: Entry(
+        Level.WARNING,
+        "event",
+        ("file",),
+        ("access",),
+        "failure",
+        "A log file of Asterisk can't be read, and why; it is tried again four times a second.",
+    ),
     Action.FAILURE: Entry(
         Level.INFO,
         "event",

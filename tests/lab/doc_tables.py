@@ -83,6 +83,14 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         "a security event fits no known schema and was not counted: a newer Asterisk?",
         {"unreadable": 1},
     ),
+    Action.LOG_OPENED: (
+        "/var/log/asterisk/full is read from its end: there is no stored position",
+        {"path": "/var/log/asterisk/full"},
+    ),
+    Action.LOG_LOST: (
+        "/var/log/asterisk/full can't be read: there is no such file",
+        {"path": "/var/log/asterisk/full", "error": SourceError("there is no such file")},
+    ),
     Action.FAILURE: ("", {"failure": FAILURE}),
     Action.INJECTION: (
         "header lines were smuggled into an event",

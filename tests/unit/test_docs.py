@@ -21,6 +21,7 @@ EXPECTED_TYPES = {
     "authentication": {"start", "end", "info"},
     "configuration": {"access", "change", "creation", "deletion", "info"},
     "database": {"access", "change", "info", "error"},
+    "file": {"access", "change", "creation", "deletion", "info"},
     "host": {"access", "change", "end", "info", "start"},
     "intrusion_detection": {"allowed", "denied", "info"},
     "network": {"access", "allowed", "connection", "denied", "end", "info", "protocol", "start"},
