@@ -77,6 +77,27 @@ def version(json: Json = False) -> None:
         typer.echo(f"amiguard {__version__}")
 
 
+@app.command()
+def demo(
+    *,
+    asterisk: Annotated[
+        bool, typer.Option("--asterisk", help="Attack this machine's Asterisk, not a stand-in.")
+    ] = False,
+    asterisk_root: Annotated[
+        Path | None, typer.Option("--asterisk-root", metavar="DIR", help="Attack the Asterisk of this chroot.")
+    ] = None,
+) -> None:
+    """Show an attack and what becomes of it, in private network namespaces (as root)."""
+    try:
+        from amiguard.demo.main import run as run_demo
+    except ModuleNotFoundError as error:
+        if error.name != "aiosmtpd":
+            raise
+        complain("the demo's mail server is missing: pip install 'amiguard[demo]'")
+        raise typer.Exit(NO) from None
+    raise typer.Exit(run_demo(asterisk_root or (Path("/") if asterisk else None)))
+
+
 # -- over the control socket ------------------------------------------------------------------------------------------
 
 

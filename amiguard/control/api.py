@@ -140,9 +140,8 @@ class ControlServer:
         except FileNotFoundError:
             pass
         await self._runner.cleanup()
-        for timer in self._silent.values():
-            timer.cancel()
-        self._silent.clear()
+        for connection in list(self._silent):
+            self._cut(connection)
         self._server = self._runner = None
 
     def _connected(self, http: web.Server) -> web.RequestHandler:
@@ -152,7 +151,7 @@ class ControlServer:
         return connection
 
     def _cut(self, connection: web.RequestHandler) -> None:
-        del self._silent[connection]
+        self._silent.pop(connection).cancel()
         if connection.transport is not None:
             connection.transport.abort()
 

@@ -83,7 +83,7 @@ class ControlClient:
             ):
                 answer = await response.json(content_type=None)
         except aiohttp.ClientConnectorError as error:
-            remedy = REMEDIES.get(error.errno or 0, error.strerror)
+            remedy = REMEDIES.get(error.errno or 0) or error.strerror or error.os_error
             raise ControlError(f"the daemon can't be reached at {self._path}: {remedy}") from error
         except TimeoutError as error:
             raise ControlError(f"the daemon at {self._path} does not answer within {ANSWER_WITHIN:.0f} s") from error

@@ -1,0 +1,101 @@
+"""A control server on a real socket, in front of a guard that keeps its bans in a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from amiguard.control.api import ControlServer
+from amiguard.control.client import ControlClient
+from amiguard.errors import BanRefused, FirewallError
+from amiguard.journal import Action
+from amiguard.model import Ban, Origin, Reason, Target
+
+NOW = 1_800_000_000_000
+ALLOWED = Target("192.0.2.200")
+REFUSED_BY_KERNEL = Target("192.0.2.201")
+BREAKS = Target("192.0.2.202")
+
+
+class FakeGuard:
+    """Fulfils `api.Controlled` without a kernel."""
+
+    default_bantime: int | None = 600_000
+
+    def __init__(self) -> None:
+        self.running: dict[Target, Ban] = {}
+        self.ready = True
+
+    def status(self) -> dict[str, object]:
+        return {
+            "ready": self.ready,
+            "bans": {"active": len(self.running)},
+            "sources": [{"name": "ami", "up": self.ready}],
+        }
+
+    def bans(self) -> Sequence[Ban]:
+        return list(self.running.values())
+
+    def find(self, target: Target) -> Ban | None:
+        return self.running.get(target)
+
+    async def ban(self, target: Target, bantime: int | None, comment: str) -> Ban:
+        if target == ALLOWED:
+            raise BanRefused(f"{target} is in the allowlist")
+        if target == REFUSED_BY_KERNEL:
+            raise FirewallError("the kernel refused", 1)
+        if target == BREAKS:
+            raise RuntimeError("a mistake")
+        until = None if bantime is None else NOW + bantime
+        self.running[target] = Ban(target, NOW, until, Reason.MANUAL, Origin.MANUAL, comment=comment)
+        return self.running[target]
+
+    async def unban(self, target: Target) -> Ban | None:
+        if target == REFUSED_BY_KERNEL:
+            raise FirewallError("the kernel refused", 1)
+        return self.running.pop(target, None)
+
+    async def unban_all(self) -> int:
+        count = len(self.running)
+        self.running.clear()
+        return count
+
+
+class Lines:
+    """A journal that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[Action, str, dict[str, object]]] = []
+
+    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
+        self.written.append((action, message, fields))
+
+
+@pytest.fixture
+def guard() -> FakeGuard:
+    return FakeGuard()
+
+
+@pytest.fixture
+def journal() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "amiguard.sock"
+
+
+@pytest.fixture
+async def server(path: Path, guard: FakeGuard, journal: Lines) -> AsyncIterator[ControlServer]:
+    server = ControlServer(path, guard, journal, lambda: NOW, patience=0.3)
+    await server.start()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+def client(server: ControlServer, path: Path) -> ControlClient:
+    return ControlClient(path)

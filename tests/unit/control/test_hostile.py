@@ -1,0 +1,98 @@
+"""Clients that mean no good, or know no better."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from amiguard.control.api import ControlServer
+from amiguard.control.client import ControlClient
+from tests.unit.control.conftest import FakeGuard, Lines
+
+POST = b"POST /api/v1/bans HTTP/1.1\r\nHost: amiguard\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+
+
+async def answer(path: Path, sent: bytes) -> bytes:
+    """Send bytes, keep the connection open, and return what comes until the server closes it."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        writer.write(sent)
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500,
+        b"\x00\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"Action: Login\r\nUsername: x\r\n\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 10_000 + b"\r\n",
+        b"POST /api/v1/bans HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /api/v1/bans HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n",
+    ],
+)
+async def test_garbage_is_answered_with_an_error_or_not_at_all_and_harms_nobody(
+    path: Path, client: ControlClient, journal: Lines, garbage: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answered = await answer(path, garbage)
+
+    assert answered == b"" or answered.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert (await client.status())["ready"] is True
+    assert journal.written == []
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_a_body_of_a_megabyte_is_refused(path: Path, client: ControlClient, guard: FakeGuard) -> None:
+    body = b'{"address": "192.0.2.1", "reason": "' + b"x" * 1_000_000 + b'"}'
+
+    answered = await answer(path, POST % len(body) + body)
+
+    assert answered.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(answered.partition(b"\r\n\r\n")[2]) == {"error": "Request Entity Too Large"}
+    assert not guard.running
+    assert (await client.status())["ready"] is True
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTT", b"GET /healthz HTTP/1.1\r\nHost: amig"])
+async def test_who_does_not_finish_a_request_is_cut(server: ControlServer, path: Path, sent: bytes) -> None:
+    async with asyncio.timeout(5):
+        assert await answer(path, sent) == b""
+
+
+async def test_who_does_not_finish_a_body_is_told_so(server: ControlServer, path: Path, guard: FakeGuard) -> None:
+    async with asyncio.timeout(5):
+        answered = await answer(path, POST % 40 + b'{"address": "192')
+
+    assert answered.startswith(b"HTTP/1.1 408 ")
+    assert not guard.running
+
+
+async def test_silent_clients_delay_nobody(path: Path, client: ControlClient) -> None:
+    silent = [await asyncio.open_unix_connection(path) for _ in range(100)]
+
+    async with asyncio.timeout(2):
+        assert (await client.status())["ready"] is True
+
+    for reader, writer in silent:
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_requests_on_one_connection_are_answered_beyond_the_patience(server: ControlServer, path: Path) -> None:
+    reader, writer = await asyncio.open_unix_connection(path)
+    request = b"GET /healthz HTTP/1.1\r\nHost: amiguard\r\n\r\n"
+    end = asyncio.get_running_loop().time() + 0.6
+    while asyncio.get_running_loop().time() < end:
+        writer.write(request)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+        assert await reader.readuntil(b"}") == b'{"status": "ok"}'
+    writer.close()

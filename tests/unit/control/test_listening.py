@@ -1,0 +1,161 @@
+"""Who may take the socket's place, and who may open it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from amiguard.control.api import ControlServer
+from amiguard.control.client import ControlClient
+from amiguard.control.listening import listen
+from amiguard.errors import ControlError
+from tests.unit.control.conftest import NOW, FakeGuard, Lines
+
+
+def left_behind(path: Path) -> None:
+    """Leave a socket file as a killed daemon does."""
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(str(path))
+        dead.listen()
+
+
+def entries(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.parent.iterdir())
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_socket_is_open_to_owner_and_group_only_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        listen(path).close()
+    finally:
+        os.umask(before)
+
+    assert (mode(path), mode(path.parent)) == (0o660, 0o750)
+
+
+def test_the_socket_is_never_open_to_others_not_even_at_its_birth(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0)
+    born: list[int] = []
+    chmod = Path.chmod
+
+    def spy(self: Path, wanted: int) -> None:
+        if self == path:
+            born.append(mode(path))
+        chmod(self, wanted)
+
+    monkeypatch.setattr(Path, "chmod", spy)
+    try:
+        listen(path).close()
+    finally:
+        os.umask(before)
+
+    assert born == [0o660]
+
+
+async def test_a_socket_that_a_killed_daemon_left_is_replaced(path: Path, guard: FakeGuard, journal: Lines) -> None:
+    left_behind(path)
+    server = ControlServer(path, guard, journal, lambda: NOW)
+
+    await server.start()
+
+    assert (await ControlClient(path).status())["ready"] is True
+    await server.close()
+
+
+async def test_a_second_daemon_is_refused_and_the_first_goes_on(
+    path: Path, client: ControlClient, guard: FakeGuard, journal: Lines
+) -> None:
+    second = ControlServer(path, guard, journal, lambda: NOW)
+
+    with pytest.raises(ControlError, match=f"another amiguard answers on {path}"):
+        await second.start()
+    await second.close()
+
+    assert (await client.status())["ready"] is True
+
+
+def test_a_daemon_that_is_too_busy_to_answer_is_not_robbed(path: Path) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as busy:
+        busy.bind(str(path))
+        busy.listen(0)
+        callers = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(2)]
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect_ex(str(path))
+
+        with pytest.raises(ControlError, match="another amiguard answers"):
+            listen(path)
+
+        for caller in callers:
+            caller.close()
+    assert path.exists()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("precious")
+
+    with pytest.raises(ControlError, match="is no socket"):
+        listen(path)
+
+    assert path.read_text() == "precious"
+
+
+def test_a_path_that_no_socket_can_have_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match="can't be opened: AF_UNIX path too long"):
+        listen(tmp_path / ("x" * 120))
+
+
+def test_a_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+
+    with pytest.raises(ControlError, match="can't be opened: "):
+        listen(tmp_path / "run" / "amiguard.sock")
+
+
+async def test_a_server_that_closes_removes_its_socket_and_nobody_elses(
+    path: Path, guard: FakeGuard, journal: Lines
+) -> None:
+    server = ControlServer(path, guard, journal, lambda: NOW)
+    await server.start()
+    remove(path)
+    successor = ControlServer(path, guard, journal, lambda: NOW)
+    await successor.start()
+
+    await server.close()
+    await server.close()
+    assert entries(path) == ["amiguard.sock"]
+    await successor.close()
+    assert entries(path) == []
+
+
+async def test_a_server_closes_while_clients_hang_on_it(path: Path, guard: FakeGuard, journal: Lines) -> None:
+    server = ControlServer(path, guard, journal, lambda: NOW)
+    await server.start()
+    connections = [await asyncio.open_unix_connection(path) for _ in range(3)]
+    connections[0][1].write(b"GET /hea")
+    connections[2][1].write(b"GET /healthz HTTP/1.1\r\nHost: amiguard\r\n\r\n")
+    assert await connections[2][0].readuntil(b"}")
+
+    async with asyncio.timeout(5):
+        await server.close()
+
+    for reader, writer in connections:
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()

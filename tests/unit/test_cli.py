@@ -1,0 +1,287 @@
+"""The command line, as a real process against a real control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from amiguard import __version__
+from amiguard.check import Finding, check
+from amiguard.cli import app
+from amiguard.control.api import ControlServer
+from amiguard.model import Ban, Reason, Target
+from amiguard.settings import load
+from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard, Lines
+
+ROOT = Path(__file__).parents[2]
+PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("AMIGUARD_")}
+PATIENCE = 30
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Starts `amiguard`, by default with the control socket of a server that runs in this loop."""
+
+    socket: Path | None = None
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return PLAIN | ({} if self.socket is None else {"AMIGUARD_CONTROL_SOCKET": str(self.socket)})
+
+    async def __call__(self, *arguments: str) -> Ended:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "amiguard", *arguments),
+            cwd=ROOT,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        async with asyncio.timeout(PATIENCE):
+            out, err = await process.communicate()
+        return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+def guard() -> FakeGuard:
+    return FakeGuard()
+
+
+@pytest.fixture
+async def amiguard(tmp_path: Path, guard: FakeGuard) -> AsyncIterator[Shell]:
+    path = tmp_path / "amiguard.sock"
+    server = ControlServer(path, guard, Lines(), lambda: NOW)
+    await server.start()
+    yield Shell(path)
+    await server.close()
+
+
+def on_terminal(shell: Shell, *arguments: str) -> str:
+    """Return what `amiguard` writes to a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "amiguard", *arguments],
+        cwd=ROOT,
+        env=shell.environ | {"TERM": "xterm", "COLUMNS": "120"},
+        stdout=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:  # Linux ends a terminal without writers with EIO
+        pass
+    finally:
+        os.close(ours)
+        process.wait(PATIENCE)
+    return seen.decode()
+
+
+def attacked(guard: FakeGuard) -> None:
+    """Let an attacker who writes to terminals be banned."""
+    target = Target("198.51.100.7")
+    accounts = ("\x1b[2J\x1b]0;owned\x07", "\u202e100", "[red]x[/red]")
+    guard.running[target] = Ban(target, NOW, NOW + 90_000, Reason.WRONG_PASSWORD, failures=5, accounts=accounts)
+
+
+async def test_a_ban_is_set_shown_and_lifted(amiguard: Shell, guard: FakeGuard) -> None:
+    assert await amiguard("ban", "192.0.2.1", "--time", "1h 30m", "--reason", "scanner") == Ended(
+        0, "192.0.2.1 is banned until 2027-01-15T09:30:00Z\n", ""
+    )
+    assert await amiguard("ban", "198.51.100.9/24", "--time", "-1") == Ended(
+        0, "198.51.100.0/24 is banned for ever\n", ""
+    )
+    assert guard.running[Target("192.0.2.1")].comment == "scanner"
+
+    listed = await amiguard("banned")
+    assert [line.split() for line in listed.out.splitlines()] == [
+        ["192.0.2.1", "1:30:00", "manual", "0", "0", "scanner"],
+        ["198.51.100.0/24", "for", "ever", "manual", "0", "0", "-"],
+    ]
+
+    assert await amiguard("unban", "198.51.100.0/24") == Ended(0, "198.51.100.0/24 is no longer banned\n", "")
+    assert await amiguard("unban", "--all") == Ended(0, "1 bans are lifted\n", "")
+    assert await amiguard("banned") == Ended(0, "", "")
+
+
+async def test_every_answer_comes_as_json_too(amiguard: Shell, guard: FakeGuard) -> None:
+    ban = json.loads((await amiguard("ban", "192.0.2.1", "--json")).out)
+    assert (ban["address"], ban["remaining"]) == ("192.0.2.1", 600)
+    assert json.loads((await amiguard("banned", "--json")).out) == [ban]
+    assert json.loads((await amiguard("status", "--json")).out) == guard.status()
+    assert json.loads((await amiguard("unban", "192.0.2.1", "--json")).out) == ban
+    assert json.loads((await amiguard("unban", "--all", "--json")).out) == {"unbanned": 0}
+    assert json.loads((await amiguard("version", "--json")).out) == {"version": __version__}
+
+
+async def test_a_no_of_the_daemon_ends_with_1(amiguard: Shell, guard: FakeGuard) -> None:
+    assert await amiguard("ban", ALLOWED) == Ended(1, "", f"amiguard: {ALLOWED} is in the allowlist\n")
+    assert await amiguard("unban", "192.0.2.1") == Ended(1, "", "amiguard: 192.0.2.1 is not banned\n")
+    assert await amiguard("banned", "192.0.2.1") == Ended(1, "192.0.2.1 is not banned\n", "")
+    guard.ready = False
+    status = await amiguard("status")
+    assert status.code == 1
+    assert [line.split() for line in status.out.splitlines()] == [
+        ["ready", "no"],
+        ["bans.active", "0"],
+        ["sources.ami.name", "ami"],
+        ["sources.ami.up", "no"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ban", "phone.example"],
+        ["ban", "192.0.2.1", "--time", "soon"],
+        ["ban", "192.0.2.1", "--time", "0"],
+        ["ban"],
+        ["unban"],
+        ["unban", "192.0.2.1", "--all"],
+        ["banned", "192.0.2.0/33"],
+        ["explode"],
+    ],
+)
+async def test_wrong_usage_ends_with_2_and_changes_nothing(
+    amiguard: Shell, guard: FakeGuard, arguments: list[str]
+) -> None:
+    attacked(guard)
+    ended = await amiguard(*arguments)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err
+    assert list(guard.running) == ["198.51.100.7"]
+
+
+@pytest.mark.parametrize("command", [["status"], ["banned"], ["ban", "192.0.2.1"], ["unban", "--all"]])
+async def test_no_daemon_ends_with_3(tmp_path: Path, command: list[str]) -> None:
+    ended = await Shell(tmp_path / "nobody.sock")(*command)
+
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err.startswith(f"amiguard: the daemon can't be reached at {tmp_path}/nobody.sock: ")
+
+
+async def test_the_socket_may_be_named_by_an_option_or_a_dotenv_file(amiguard: Shell, tmp_path: Path) -> None:
+    env_file = tmp_path / "amiguard.env"
+    with env_file.open("w") as file:
+        file.write(f"AMIGUARD_CONTROL_SOCKET={amiguard.socket}\nAMIGUARD_AMI_PORT=none\n")
+
+    assert (await Shell(tmp_path / "nobody.sock")("status", "--socket", str(amiguard.socket))).code == 0
+    assert (await Shell()("status", "--env-file", str(env_file))).code == 0
+
+
+async def test_what_an_attacker_wrote_can_not_drive_a_terminal(amiguard: Shell, guard: FakeGuard) -> None:
+    attacked(guard)
+
+    piped = (await amiguard("banned")).out
+    shown = await asyncio.to_thread(on_terminal, amiguard, "banned")
+
+    for text in (piped, shown):
+        assert "\\x1b[2J\\x1b]0;owned\\x07" in text
+        assert "\\u202e100" in text
+        assert "[red]x[/red]" in text
+    assert "\x1b" not in piped
+    assert not {"\x1b[2J", "\x1b]0;", "\x07", "\u202e"} & {
+        part for part in ("\x1b[2J", "\x1b]0;", "\x07", "\u202e") if part in shown
+    }
+
+
+async def test_a_terminal_gets_a_table_with_a_header_and_a_pipe_does_not(amiguard: Shell, guard: FakeGuard) -> None:
+    attacked(guard)
+
+    assert "reason" in await asyncio.to_thread(on_terminal, amiguard, "banned")
+    assert "\t" not in (await amiguard("banned")).out
+    assert "\n" not in (await amiguard("banned")).out.strip()
+
+
+async def test_run_ends_with_2_and_a_line_for_each_wrong_setting(tmp_path: Path) -> None:
+    env_file = tmp_path / "amiguard.env"
+    with env_file.open("w") as file:
+        file.write("AMIGUARD_MAXRETRY=many\nAMIGUARD_AMI_PORT=none\nAMIGUARD_AMI_SECRET=geheim\n")
+
+    for command in ("run", "check"):
+        ended = await Shell(tmp_path / "amiguard.sock")(command, "--env-file", str(env_file))
+
+        lines = ended.err.splitlines()
+        assert (ended.code, ended.out) == (2, "")
+        assert all(line.startswith("amiguard: AMIGUARD_") for line in lines)
+        for name in ("MAXRETRY", "AMI_PORT", "AMI_USERNAME"):
+            assert any(line.startswith(f"amiguard: AMIGUARD_{name}") for line in lines)
+        assert "geheim" not in ended.err
+
+
+async def test_the_version_is_told_without_loading_what_it_does_not_need() -> None:
+    code = (
+        "import sys, amiguard.cli; print(sorted({'aiohttp', 'pyroute2', 'structlog', 'jinja2'} & sys.modules.keys()))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT, stdout=subprocess.PIPE)
+    out, _ = await process.communicate()
+
+    assert out == b"[]\n"
+    assert CliRunner().invoke(app, ["version"]).output == f"amiguard {__version__}\n"
+
+
+async def test_check_tries_everything_although_everything_fails(tmp_path: Path) -> None:
+    settings = load(
+        environ={
+            "AMIGUARD_AMI_USERNAME": "amiguard",
+            "AMIGUARD_AMI_SECRET": "geheim",
+            "AMIGUARD_AMI_PORT": "1",
+            "AMIGUARD_FIREWALL": "dry-run",
+            "AMIGUARD_DATABASE": str(tmp_path),
+            "AMIGUARD_MAIL_TO": "root@example.com",
+            "AMIGUARD_SMTP_HOST": "127.0.0.1",
+            "AMIGUARD_SMTP_PORT": "1",
+        }
+    )
+
+    findings: list[Finding] = [finding async for finding in check(settings)]
+
+    assert [(finding.name, finding.ok) for finding in findings] == [
+        ("settings", True),
+        ("ami", False),
+        ("firewall", True),
+        ("database", False),
+        ("mail", False),
+    ]
+    assert all(finding.text for finding in findings)
+    assert "geheim" not in str(findings)
+
+
+async def test_check_ends_with_1_when_something_fails_and_says_so_in_lines_or_json(tmp_path: Path) -> None:
+    env_file = tmp_path / "amiguard.env"
+    with env_file.open("w") as file:
+        file.write("AMIGUARD_AMI_USERNAME=amiguard\nAMIGUARD_AMI_SECRET=geheim\nAMIGUARD_AMI_PORT=1\n")
+        file.write(f"AMIGUARD_FIREWALL=dry-run\nAMIGUARD_DATABASE={tmp_path}/amiguard.db\n")
+    shell = Shell(tmp_path / "amiguard.sock")
+
+    plain = await shell("check", "--env-file", str(env_file))
+    machine = await shell("check", "--env-file", str(env_file), "--json")
+
+    assert (plain.code, machine.code) == (1, 1)
+    assert [line.split()[:2] for line in plain.out.splitlines()] == [
+        ["ok", "settings"],
+        ["FAIL", "ami"],
+        ["ok", "firewall"],
+        ["ok", "database"],
+        ["ok", "mail"],
+    ]
+    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, True, True, True]
