@@ -172,7 +172,7 @@ def unban(
         raise typer.BadParameter("give an ADDRESS or --all")
     if address is None:
         count = asked(client(socket, env_file).unban_all())
-        as_json({"unbanned": count}) if json else say(f"{count} bans are lifted")
+        as_json({"unbanned": count}) if json else say(f"bans lifted: {count}")
         return
     answer = asked(client(socket, env_file).unban(target_of(address)))
     as_json(answer) if json else say(f"{answer['address']} is no longer banned")
