@@ -78,7 +78,10 @@ class EventParser:
             return self.release(now)
         if event is not None and not forgery.is_possible(event):
             out = self._settle()
-            self._last = (block, event)
+            if event.service == "PJSIP":
+                out.append(event)
+            else:
+                self._last = (block, event)
             return out
         if event is not None or HEAD.match(block):
             out = self._settle()

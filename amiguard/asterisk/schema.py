@@ -60,14 +60,14 @@ class SecurityEvent(NamedTuple):
     tampered: bool = False
 
 
-VALUE = rb"[^\n]*\r\n"
-"""The rest of a line. A value may hold a bare CR, never LF, so this is exact and needs one step back."""
+VALUE = rb".*+(?<=\r)\n"
+"""The rest of a line up to its CR LF. A value may hold a bare CR, never LF, so this never steps back."""
 
 PREAMBLE = (
     rb"Privilege: security,all\r\n"
     rb"(?:Timestamp: [0-9.]+\r\n)?"
-    rb"(?:SequenceNumber: [0-9]+\r\nFile: [^\n]*\r\nLine: [0-9]+\r\nFunc: [^\n]*\r\n)?"
-    rb"(?:SystemName: [^\n]*\r\n)?"
+    rb"(?:SequenceNumber: [0-9]+\r\nFile: " + VALUE + rb"Line: [0-9]+\r\nFunc: " + VALUE + rb")?"
+    rb"(?:SystemName: " + VALUE + rb")?"
 )
 ADDRESS = (
     rb"IPV[46]/(?:(?P<transport>UDP|TCP|TLS|WSS|WS)/)?"
@@ -77,10 +77,10 @@ ADDRESS = (
 
 CAPTURED = {
     "Service": rb"(?P<service>[A-Za-z0-9_]{1,32})\r\n",
-    "AccountID": rb"(?P<account>[^\n]*)\r\n",
-    "SessionID": rb"(?P<session>[^\n]*)\r\n",
+    "AccountID": rb"(?P<account>.*+)(?<=\r)\n",
+    "SessionID": rb"(?P<session>.*+)(?<=\r)\n",
     "RemoteAddress": ADDRESS + rb"\r\n",
-    "ACLName": rb"(?P<acl>[^\n]*)\r\n",
+    "ACLName": rb"(?P<acl>.*+)(?<=\r)\n",
     "UsingPassword": rb"(?P<password>[01])\r\n",
 }
 NAMES = b"|".join(name.encode() for name in HEADERS)
@@ -88,7 +88,7 @@ HEAD = re.compile(rb"Event: (?P<name>" + NAMES + rb")\r\n" + PREAMBLE + rb"Event
 """How a real event starts: an attacker's text comes later."""
 
 TAIL = re.compile(
-    rb"(?:\A|\r\n)SessionID: [^\n]*\r\nLocalAddress: [^\n]*\r\nRemoteAddress: " + ADDRESS + rb"(?=\r\n|\Z)"
+    rb"(?:\A|\r\n)SessionID: " + VALUE + rb"LocalAddress: " + VALUE + rb"RemoteAddress: " + ADDRESS + rb"(?=\r\n|\Z)"
 )
 """What Asterisk writes after AccountID, and so after whatever was smuggled into it."""
 
@@ -143,6 +143,11 @@ def _service(name: bytes) -> str:
     return name.decode("ascii")
 
 
+def _line(captured: bytes | None) -> str:
+    """Return a captured value, whose CR is still there."""
+    return _text(captured[:-1]) if captured else ""
+
+
 def _text(raw: bytes) -> str:
     if len(raw) <= TEXT_LIMIT:
         return raw.decode("utf-8", "replace")
@@ -174,9 +179,9 @@ def match(block: bytes) -> SecurityEvent | None:
         address,
         int(port),
         _TRANSPORTS[transport],
-        _text(account) if account else "",
-        _text(session),
-        _text(extra) if extra and form.extra == "acl" else "",
+        _line(account),
+        _line(session),
+        _line(extra) if form.extra == "acl" else "",
         form.extra == "password" and extra == b"1",
     )
 

@@ -104,11 +104,18 @@ def test_a_manager_event_is_held_for_a_quarter_of_a_second_and_then_let_go() -> 
     assert parser.deadline is None
 
 
-def test_sip_events_are_never_held() -> None:
+def test_events_of_pjsip_are_certain_at_once() -> None:
     parser = EventParser()
 
-    assert parser.feed(GUESS.removesuffix(b"\r\n\r\n"), 0) == []
-    assert [event.name for event in parser.idle()] == ["ChallengeResponseFailed"]
+    assert [event.name for event in parser.feed(GUESS.removesuffix(b"\r\n\r\n"), 0)] == ["ChallengeResponseFailed"]
+    assert parser.deadline is None
+
+
+def test_events_of_chan_sip_wait_for_the_end_of_what_was_read() -> None:
+    parser = EventParser()
+
+    assert parser.feed(block("InvalidPassword", Service="SIP").removesuffix(b"\r\n\r\n"), 0) == []
+    assert [event.name for event in parser.idle()] == ["InvalidPassword"]
     assert parser.deadline is None
 
 
