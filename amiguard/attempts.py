@@ -1,15 +1,18 @@
-"""Counts one attempt once, however many events tell of it.
+"""Counts one attempt once, however many events tell of it, and however many sources.
 
 One login attempt makes Asterisk write one to four events, and a guesser may try a hundred passwords under one Call-ID,
-so neither events nor Call-IDs can be counted. What can:
+so neither events nor Call-IDs can be counted. What can, for each source by itself:
 
 - a *guess* (a judged password) is written once an attempt;
 - a *probe* (refused before its password was looked at) is written for each request. An attempt of one request makes
   one; an attempt that answers a challenge makes two, the second followed by its guess and not by another challenge.
 
-So per key (address, port, Call-ID) the number of attempts is the larger of guesses and probes, where a probe right
-before a guess is that guess. A probe beyond the first waits for what follows it: a challenge or the next probe makes it
-an attempt, a guess swallows it. A key that was silent for `LIFETIME` begins anew."""
+So per key the number of attempts is the larger of guesses and probes, where a probe right before a guess is that guess.
+A probe beyond the first waits for what follows it: a challenge or the next probe makes it an attempt, a guess swallows
+it. Several sources tell of the same attempts, so over sources the larger number counts, never the sum: an attempt is
+counted when the first source tells of it, and the others may be late by `LIFETIME`, or never come.
+
+A key that was silent for `LIFETIME` begins anew."""
 
 from __future__ import annotations
 
@@ -18,26 +21,40 @@ from collections import OrderedDict
 from amiguard.model import Address, Failure, Timestamp
 
 Key = tuple[Address, int, str]
+
 LIFETIME = 64_000
 """Milliseconds: twice as long as a SIP client repeats a request (RFC 3261, 64*T1)."""
 
 CAPACITY = 50_000
 """Keys remembered. Forgetting one early only counts its next event as a new attempt, never fewer."""
 
-
-def key_of(failure: Failure) -> Key:
-    """Return what ties the events of one attempt together."""
-    return (failure.address, failure.port, failure.session)
+BY_ADDRESS = frozenset({"AMI", "IAX2"})
+"""Services whose log lines name neither a port nor a session: their attempts are told apart by address alone."""
 
 
-class _Attempt:
-    __slots__ = ("at", "guesses", "probes", "waiting")
+def key_of(service: str, address: Address, port: int, session: str) -> Key:
+    """Return what ties the events of one attempt together: for SIP its address, port and Call-ID."""
+    return (address, 0, service) if service in BY_ADDRESS else (address, port, session)
 
-    def __init__(self, at: Timestamp) -> None:
-        self.at = at
+
+class _Witness:
+    """What one source tells of an attempt."""
+
+    __slots__ = ("guesses", "probes", "waiting")
+
+    def __init__(self) -> None:
         self.guesses = 0
         self.probes = 0
         self.waiting: Failure | None = None
+
+
+class _Attempt:
+    __slots__ = ("at", "counted", "witnesses")
+
+    def __init__(self, at: Timestamp) -> None:
+        self.at = at
+        self.counted = 0
+        self.witnesses: dict[str, _Witness] = {}
 
 
 class Attempts:
@@ -51,43 +68,55 @@ class Attempts:
         return len(self._open)
 
     def guess(self, failure: Failure) -> Failure | None:
-        """Take a judged attempt; return it if it counts, None if a probe has already counted it."""
-        attempt = self._get(failure)
-        attempt.waiting = None
-        attempt.guesses += 1
-        return failure if attempt.guesses > attempt.probes else None
+        """Take a judged attempt; return it if it counts, None if it was counted already."""
+        attempt, witness = self._get(failure)
+        witness.waiting = None
+        witness.guesses += 1
+        return _count(attempt, witness, failure)
 
     def probe(self, failure: Failure) -> Failure | None:
         """Take a refused request; return the failure that is certain to count now: this one, or one that waited."""
-        attempt = self._get(failure)
-        if attempt.probes == attempt.guesses == 0:
-            attempt.probes = 1
-            return failure
-        waited, attempt.waiting = attempt.waiting, failure
-        return _confirm(attempt, waited)
+        attempt, witness = self._get(failure)
+        if witness.probes == witness.guesses == 0:
+            witness.probes = 1
+            return _count(attempt, witness, failure)
+        waited, witness.waiting = witness.waiting, failure
+        return _confirm(attempt, witness, waited)
 
-    def challenged(self, key: Key) -> Failure | None:
+    def challenged(self, key: Key, source: str) -> Failure | None:
         """Asterisk sent a challenge: the probe that waits under this key, if any, was an attempt of its own."""
         attempt = self._open.get(key)
-        if attempt is None or attempt.waiting is None:
+        witness = attempt.witnesses.get(source) if attempt is not None else None
+        if attempt is None or witness is None:
             return None
-        waited, attempt.waiting = attempt.waiting, None
-        return _confirm(attempt, waited)
+        waited, witness.waiting = witness.waiting, None
+        return _confirm(attempt, witness, waited)
 
-    def _get(self, failure: Failure) -> _Attempt:
-        key = key_of(failure)
+    def _get(self, failure: Failure) -> tuple[_Attempt, _Witness]:
+        key = key_of(failure.service, failure.address, failure.port, failure.session)
         attempt = self._open.get(key)
         if attempt is None or failure.at - attempt.at > LIFETIME:
             attempt = self._open[key] = _Attempt(failure.at)
             if len(self._open) > self._capacity:
                 self._open.popitem(last=False)
-        attempt.at = failure.at
+        elif failure.at > attempt.at:
+            attempt.at = failure.at
         self._open.move_to_end(key)
-        return attempt
+        witness = attempt.witnesses.get(failure.source)
+        if witness is None:
+            witness = attempt.witnesses[failure.source] = _Witness()
+        return attempt, witness
 
 
-def _confirm(attempt: _Attempt, waited: Failure | None) -> Failure | None:
+def _confirm(attempt: _Attempt, witness: _Witness, waited: Failure | None) -> Failure | None:
     if waited is None:
         return None
-    attempt.probes += 1
-    return waited if attempt.probes > attempt.guesses else None
+    witness.probes += 1
+    return _count(attempt, witness, waited)
+
+
+def _count(attempt: _Attempt, witness: _Witness, failure: Failure) -> Failure | None:
+    if max(witness.guesses, witness.probes) <= attempt.counted:
+        return None
+    attempt.counted += 1
+    return failure

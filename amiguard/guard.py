@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import Signal, failure_of, row_of
-from amiguard.attempts import Attempts
+from amiguard.attempts import Attempts, key_of
 from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused
 from amiguard.jail import Jail, Policy
@@ -108,7 +108,7 @@ class Guard:
         if signal is Signal.NOTHING:
             return
         if signal is Signal.CHALLENGE:
-            failure = self._attempts.challenged((event.address, event.port, event.session))
+            failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
         elif self._enforcement.holds(event.address):
             self._failed_while_banned(event.address)
             return

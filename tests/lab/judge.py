@@ -9,7 +9,7 @@ from amiguard.asterisk.events import HOLD, EventParser
 from amiguard.asterisk.framing import Framer
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import Signal, failure_of, row_of
-from amiguard.attempts import Attempts
+from amiguard.attempts import Attempts, key_of
 from amiguard.model import Address, Failure
 from tests.lab.captures import BANNER
 
@@ -39,7 +39,8 @@ def failures(events: Iterable[SecurityEvent], *, now: int = 0) -> list[Failure]:
     for event in events:
         row = row_of(event)
         if row.signal is Signal.CHALLENGE:
-            counted.append(attempts.challenged((event.address, event.port, event.session)))
+            key = key_of(event.service, event.address, event.port, event.session)
+            counted.append(attempts.challenged(key, "ami"))
         elif row.signal is Signal.PROBE:
             counted.append(attempts.probe(failure_of(event, row, now, "ami")))
         elif row.signal is Signal.GUESS:

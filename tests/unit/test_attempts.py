@@ -4,10 +4,12 @@ from amiguard.attempts import LIFETIME, Attempts, key_of
 from amiguard.model import Address, Evidence, Failure, Reason, Target
 
 
-def failure(at: int = 0, *, port: int = 5062, session: str = "call") -> Failure:
+def failure(
+    at: int = 0, *, port: int = 5062, session: str = "call", service: str = "PJSIP", source: str = "ami"
+) -> Failure:
     return Failure(
         Address(Target("192.0.2.1")), at, Reason.WRONG_PASSWORD, 1, Evidence.DATAGRAM, "ChallengeResponseFailed",
-        "PJSIP", "UDP", port, "100", session, "ami",
+        service, "UDP", port, "100", session, source,
     )  # fmt: skip
 
 
@@ -15,7 +17,8 @@ def play(attempts: Attempts, signals: str, template: Failure | None = None) -> i
     """Return how many of these signals count: p(robe), c(hallenge), g(uess)."""
     event = template or failure()
     methods = {"p": lambda: attempts.probe(event), "g": lambda: attempts.guess(event)}
-    methods["c"] = lambda: attempts.challenged(key_of(event))
+    key = key_of(event.service, event.address, event.port, event.session)
+    methods["c"] = lambda: attempts.challenged(key, event.source)
     return sum(methods[signal]() is not None for signal in signals)
 
 
@@ -72,3 +75,43 @@ def test_memory_is_bounded_and_forgetting_never_counts_less() -> None:
     assert counted == 10_000
     assert len(attempts) == 100
     assert play(attempts, "pcpg", failure(session="0")) == 1
+
+
+def test_what_two_sources_tell_is_counted_once_whichever_comes_first() -> None:
+    for first, second in (("ami", "log"), ("log", "ami")):
+        attempts = Attempts()
+
+        assert play(attempts, "pcpg", failure(source=first)) == 1
+        assert play(attempts, "ppg", failure(source=second)) == 0
+
+
+def test_sources_that_take_turns_never_add_up() -> None:
+    attempts = Attempts()
+    counted = sum(play(attempts, "g", failure(source=source)) for source in ("ami", "log", "security-log") * 12)
+
+    assert counted == 12
+
+
+def test_what_one_source_missed_the_other_makes_good() -> None:
+    attempts = Attempts()
+
+    assert play(attempts, "g" * 3, failure(source="ami")) == 3
+    assert play(attempts, "g" * 5, failure(source="log")) == 2
+    assert play(attempts, "g" * 4, failure(source="ami")) == 2
+
+
+def test_a_source_may_be_late_by_a_minute() -> None:
+    attempts = Attempts()
+    for at in range(0, 600_000, 10_000):
+        assert play(attempts, "g", failure(at, session=str(at))) == 1
+        late = at - 60_000
+        if late >= 0:
+            assert play(attempts, "g", failure(late, session=str(late), source="log")) == 0
+
+
+def test_manager_attempts_are_told_apart_by_address_since_log_lines_have_no_port() -> None:
+    attempts = Attempts()
+
+    for port in range(40_000, 40_005):
+        assert play(attempts, "g", failure(port=port, session=hex(port), service="AMI")) == 1
+        assert play(attempts, "g", failure(port=0, session="", service="AMI", source="log")) == 0
