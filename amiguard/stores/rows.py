@@ -34,8 +34,8 @@ def row_of(ban: Ban) -> Row:
     return (ban.target, ban.since, ban.until, ban.failures, ban.earlier, json.dumps(ban.accounts), json.dumps(details))
 
 
-def bans_of(arrays: Sequence[str]) -> list[Ban]:
-    """Return the bans that `schema.LOAD_BANS` found: one JSON array a column.
+def bans_of(texts: Sequence[str]) -> list[Ban]:
+    """Return the bans that `schema.LOAD_BANS` found: one text a column.
 
     They are filled column by column with C loops: `Ban(...)`, frozen as it is, would take twice as long, and the daemon
     protects nobody until its bans are read.
@@ -43,16 +43,22 @@ def bans_of(arrays: Sequence[str]) -> list[Ban]:
     Raises:
         ValueError: a row holds what amiguard never writes.
     """
-    target, since, until, failures, earlier, accounts, details = map(json.loads, arrays)
+    target, since, until, failures, earlier = map(json.loads, texts[:5])
+    if not target:
+        return []
+    accounts = of_type(json.loads(f"[{texts[5]}]"), list)
+    details = decoded(texts[6].split("\n"))
+    if not len(target) == len(accounts) == len(details):
+        raise ValueError("a row's accounts are no array, or its details more than one line")
     columns: dict[str, Sequence[object]] = {
         "target": of_type(target, str),
         "since": of_type(since, int),
         "until": of_type(until, int, type(None)),
         "failures": of_type(failures, int),
         "earlier": of_type(earlier, int),
-        "accounts": accounts_of(of_type(accounts, str)),
+        "accounts": list(map(tuple, accounts)),
     }
-    columns |= zip(DETAILS, zip(*decoded(of_type(details, str)), strict=True), strict=False)
+    columns |= zip(DETAILS, zip(*details, strict=True), strict=False)
     bans: list[Ban] = list(map(object.__new__, repeat(Ban, len(target))))
     for name, setter in SETTERS.items():
         deque(map(setter, bans, columns.get(name, ())), maxlen=0)
@@ -64,14 +70,6 @@ def of_type(column: list[Any], *types: type) -> list[Any]:
     if not set(map(type, column)) <= set(types):
         raise ValueError(f"a column holds something else than {' or '.join(kind.__name__ for kind in types)}")
     return column
-
-
-def accounts_of(texts: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the account names of each row, decoded in one go. Raises ValueError."""
-    names: list[list[str]] = of_type(json.loads(f"[{','.join(texts)}]"), list)
-    if len(names) != len(texts):
-        raise ValueError("a row's accounts are no array of names")
-    return list(map(tuple, names))
 
 
 def decoded(texts: Sequence[str]) -> list[Details]:

@@ -118,7 +118,7 @@ async def test_a_ban_is_set_shown_and_lifted(amiguard: Shell, guard: FakeGuard) 
     ]
 
     assert await amiguard("unban", "198.51.100.0/24") == Ended(0, "198.51.100.0/24 is no longer banned\n", "")
-    assert await amiguard("unban", "--all") == Ended(0, "1 bans are lifted\n", "")
+    assert await amiguard("unban", "--all") == Ended(0, "bans lifted: 1\n", "")
     assert await amiguard("banned") == Ended(0, "", "")
 
 

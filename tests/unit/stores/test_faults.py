@@ -63,6 +63,7 @@ async def test_damaged_pages_are_told_and_left_as_they_are(store: SqliteStore, p
         "UPDATE bans SET details = '[]'",
         "UPDATE bans SET details = '{'",
         "UPDATE bans SET details = '{}'",
+        "UPDATE bans SET details = details || char(10) || details",
         """UPDATE bans SET details = '{"reason": "because", "origin": "local"}'""",
         "UPDATE bans SET since = 'yesterday'",
         "UPDATE bans SET accounts = '[],[]'",
