@@ -125,6 +125,7 @@ class _Form(NamedTuple):
 _EXTRA = {"FailedACL": "acl", "SuccessfulAuth": "password"}
 _FORMS = {name.encode(): _Form(name, _compile(name, newer=False), _EXTRA.get(name, "")) for name in HEADERS}
 _START = len(b"Event: ")
+_LONGEST = _START + max(map(len, _FORMS)) + 1
 _TRANSPORTS = {None: ""} | {name.encode(): name for name in ("UDP", "TCP", "TLS", "WS", "WSS")}
 
 
@@ -142,8 +143,12 @@ def _service(name: bytes) -> str:
 
 
 def _text(captured: bytes | None) -> str:
-    """Return a captured value, cut, without its CR; the most bytes that a character takes are four."""
-    return captured[:-1][: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT] if captured else ""
+    """Return a captured value without its CR, and cut; a character takes four bytes at most."""
+    if not captured:
+        return ""
+    if len(captured) <= TEXT_LIMIT:
+        return captured[:-1].decode("utf-8", "replace")
+    return captured[: 4 * TEXT_LIMIT + 1][:-1].decode("utf-8", "replace")[:TEXT_LIMIT]
 
 
 def match(block: bytes) -> SecurityEvent | None:
@@ -151,7 +156,7 @@ def match(block: bytes) -> SecurityEvent | None:
 
     Headers that this version of amiguard does not know may follow the known ones: a newer Asterisk may add some, and
     what comes after RemoteAddress can't change it."""
-    form = _FORMS.get(block[_START : block.find(b"\r\n", _START)])
+    form = _FORMS.get(block[_START : block.find(b"\r", _START, _LONGEST)])
     if form is None:
         return None
     line_ended = block + b"\r\n"
