@@ -26,17 +26,18 @@ class ManagerInterface:
 
     def __init__(self, secret: str) -> None:
         self.secret = secret
-        self.listeners: set[ManagerSession] = set()
+        self.sessions: set[ManagerSession] = set()
 
     def write(self, events: bytes) -> None:
         """Send events to everyone who is logged in."""
-        for listener in self.listeners:
-            listener.transport.write(events)
+        for session in self.sessions:
+            if session.logged_in:
+                session.transport.write(events)
 
     def end(self) -> None:
         """End all sessions."""
-        for listener in list(self.listeners):
-            listener.transport.abort()
+        for session in list(self.sessions):
+            session.transport.abort()
 
 
 class ManagerSession(asyncio.Protocol):
@@ -44,17 +45,19 @@ class ManagerSession(asyncio.Protocol):
 
     def __init__(self, interface: ManagerInterface) -> None:
         self.transport: asyncio.Transport
+        self.logged_in = False
         self._interface = interface
         self._received = bytearray()
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._interface.sessions.add(self)
         self.transport.write(BANNER)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._interface.listeners.discard(self)
+        self._interface.sessions.discard(self)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -72,7 +75,7 @@ class ManagerSession(asyncio.Protocol):
                 self._answer(action, "Success", "Message: Authentication accepted")
                 here = "{}/{}".format(*self.transport.get_extra_info("peername")).encode()
                 self.transport.write(LOGIN.replace(LOGIN_FROM, here))
-                self._interface.listeners.add(self)
+                self.logged_in = True
             case "Login":
                 self._answer(action, "Error", "Message: Authentication failed")
                 self.transport.close()

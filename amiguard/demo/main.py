@@ -32,24 +32,29 @@ def run(asterisk_root: Path | None = None) -> int:
     """
     screen = Screen()
     if os.geteuid() != 0:
-        screen.missing("network namespaces and nftables need root: sudo amiguard demo")
+        screen.missing("root, for network namespaces and nftables: sudo amiguard demo")
         return 1
-    folder = Path(tempfile.gettempdir())
-    seen = False
     try:
-        with network() as made, tempfile.TemporaryDirectory(prefix="amiguard-demo-") as name:
-            folder = Path(name)
-            asyncio.run(_play(screen, made, folder, asterisk_root))
-        seen = not folder.exists()
+        with network() as made, tempfile.TemporaryDirectory(prefix="amiguard-demo-") as folder:
+            seen = _seen(screen, made, Path(folder), asterisk_root)
+    except NotSeen as error:
+        screen.missing(str(error))
+        return 1
+    screen.end("All is removed: the network namespaces and their nftables, the processes, the files.", good=seen)
+    return 0 if seen else 1
+
+
+def _seen(screen: Screen, made: Network, folder: Path, asterisk_root: Path | None) -> bool:
+    """Play, and tell whether every step was seen."""
+    try:
+        asyncio.run(_play(screen, made, folder, asterisk_root))
     except AmiguardError as error:
         screen.missing(str(error))
     except (asyncio.CancelledError, KeyboardInterrupt):
         screen.missing("the rest: interrupted")
-    screen.end(
-        "All is removed: the network namespaces with their nftables, the processes, the files.",
-        "bold green" if seen else "bold",
-    )
-    return 0 if seen else 1
+    else:
+        return True
+    return False
 
 
 async def _play(screen: Screen, made: Network, folder: Path, asterisk_root: Path | None) -> None:

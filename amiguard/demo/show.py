@@ -69,11 +69,11 @@ class Screen:
 
     def missing(self, text: str) -> None:
         """Say what was not seen."""
-        self._print(Text.assemble("\n", ("NOT SEEN  ", "bold red"), text))
+        self._print(Text.assemble("\n" * bool(self._steps), ("Missing: ", "bold red"), text))
 
-    def end(self, text: str, style: str = "bold") -> None:
+    def end(self, text: str, *, good: bool) -> None:
         """Close."""
-        self._print(Text(f"\n{text}", style))
+        self._print(Text(f"\n{text}", "bold green" if good else "bold"))
 
     def _since(self, at: float) -> Text:
         return Text(f"{(at - self.zero) * 1000:+9.1f} ms  ", "yellow")

@@ -7,14 +7,15 @@ import hashlib
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from amiguard.demo.namespaces import Namespace
 from amiguard.demo.network import SERVER, SIP_PORT
-from amiguard.demo.seeing import within
+from amiguard.demo.seeing import NotSeen, within
 
 OK = 200
 UNAUTHORIZED = 401
@@ -62,6 +63,14 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionRefusedError as error:
+        raise NotSeen(f"somebody who listens for SIP at {SERVER}") from error
+
+
 class Agent:
     """A user agent that registers `user` from the address `source`, with a port of its own. A context manager."""
 
@@ -98,7 +107,7 @@ class Agent:
         return (await self.answer()).status
 
     def send(self, authorization: str = "") -> None:
-        """Send a REGISTER, without waiting for anything."""
+        """Send a REGISTER, without waiting for anything. Raises NotSeen."""
         self._sequence += 1
         lines = [
             f"REGISTER {URI} SIP/2.0",
@@ -114,19 +123,20 @@ class Agent:
             "Content-Length: 0",
         ]
         self.sent_at = asyncio.get_running_loop().time()
-        self._socket.send("\r\n".join([*lines, "", ""]).encode())
+        with _reachable():
+            self._socket.send("\r\n".join([*lines, "", ""]).encode())
 
     async def answer(self, seconds: float = ANSWER) -> Message:
         """Return the answer to the latest request.
 
         Raises:
             NotSeen: none came.
-            OSError: nobody listens there.
         """
         loop = asyncio.get_running_loop()
         async with within(seconds, f"an answer to {self._here}"):
             while True:
-                message = read(await loop.sock_recv(self._socket, LARGEST))
+                with _reachable():
+                    message = read(await loop.sock_recv(self._socket, LARGEST))
                 if message.headers.get("cseq", "").split(" ")[0] == str(self._sequence):
                     return message
 
