@@ -1,0 +1,85 @@
+"""Wakes up when a log changes. The only module that knows asyncinotify.
+
+inotify only makes it faster: every change is also found by looking four times a second, for inotify sees nothing on
+NFS, of other containers' writes on some file systems, or where its watches are used up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from asyncinotify import Inotify, Mask
+
+POLL = 0.25
+"""Seconds after which to look in any case."""
+
+PAUSE = 0.005
+"""Seconds between two looks at least: a busy log is read in portions, not line by line."""
+
+FILE = Mask.MODIFY | Mask.ATTRIB | Mask.MOVE_SELF | Mask.DELETE_SELF
+DIRECTORY = Mask.CREATE | Mask.MOVED_TO | Mask.MOVED_FROM | Mask.DELETE | Mask.ATTRIB
+
+Place = tuple[object, Path]
+"""What is watched, by something that tells it from another under the same path; and the path."""
+
+
+class Watch:
+    """Waits for changes of some files and directories. `close` frees what it holds."""
+
+    def __init__(self) -> None:
+        self._inotify: Inotify | None = None
+        self._places: set[Place] = set()
+        self._changed = asyncio.Event()
+        self._earliest = 0.0
+
+    @property
+    def notified(self) -> bool:
+        """Whether the kernel tells of changes; else they are only found by looking."""
+        return self._inotify is not None
+
+    def cover(self, places: Iterable[Place]) -> bool:
+        """Watch these from now on; return whether that is a change, after which everything must be looked at again.
+
+        What can't be watched is left to looking."""
+        wanted = set(places)
+        if wanted == self._places:
+            return False
+        self.close()
+        self._places = wanted
+        try:
+            self._inotify = Inotify()
+        except OSError:  # EMFILE: this user has too many already
+            return True
+        os.set_blocking(self._inotify.fd, False)
+        for _, path in wanted:
+            with suppress(OSError):
+                self._inotify.add_watch(path, DIRECTORY if path.is_dir() else FILE)
+        asyncio.get_running_loop().add_reader(self._inotify.fd, self._notice, self._inotify.fd)
+        return True
+
+    async def wait(self) -> None:
+        """Return at the next change, or when it is time to look in any case."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._earliest - loop.time()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await self._changed.wait()
+        self._changed.clear()
+        self._earliest = loop.time() + PAUSE
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        if self._inotify is not None:
+            asyncio.get_running_loop().remove_reader(self._inotify.fd)
+            self._inotify.close()
+            self._inotify = None
+        self._places = set()
+
+    def _notice(self, fd: int) -> None:
+        """Throw the events away: what changed is seen in the files themselves."""
+        with suppress(BlockingIOError):
+            os.read(fd, 64 << 10)
+        self._changed.set()
