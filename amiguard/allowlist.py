@@ -30,9 +30,13 @@ class Allowlist:
 
     def covers(self, target: Target) -> bool:
         """Whether any address of `target` is allowed: an address in the list, a network that touches it."""
-        network = network_of(target)
-        starts, ends = self._ranges[network.version]
-        first, last = int(network.network_address), int(network.broadcast_address)
+        if "/" in target or ":" in target:
+            network = network_of(target)
+            starts, ends = self._ranges[network.version]
+            first, last = int(network.network_address), int(network.broadcast_address)
+        else:  # by hand, for a start asks for a hundred thousand addresses
+            starts, ends = self._ranges[4]
+            first = last = int.from_bytes(bytes(map(int, target.split("."))), "big")
         index = bisect_right(starts, last) - 1
         return index >= 0 and ends[index] >= first
 

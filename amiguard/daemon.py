@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from amiguard.logs import open_journal
 from amiguard.ports import Clock, Firewall, NoticeKind, Notifier
 from amiguard.settings import Settings
 from amiguard.sources.ami import AmiSource
-from amiguard.stores.sqlite import SqliteStore
+from amiguard.stores.sqlite import SqliteStore, collector_paused
 from amiguard.systemd import feed_watchdog, notify
 from amiguard.wiring import ami_settings, firewall_of, notifiers_of, policy_of
 
@@ -88,7 +89,9 @@ class Daemon:
         self._journal.write(Action.START, f"amiguard {__version__} starts", version=__version__, **self._summary())
         await self._control.start()
         try:
-            await self._guard.start()
+            with collector_paused():
+                await self._guard.start()
+            gc.freeze()  # or each of its full rounds would walk over all that was imported and restored
             self._guard.notify(NoticeKind.START, self._words())
             try:
                 await self._run()

@@ -137,7 +137,7 @@ class Enforcement:
 
     def _adopt(self, saved: Saved) -> None:
         self.history.update(saved.history)
-        self.active.update((ban.target, ban) for ban in saved.bans)
+        self.active |= {ban.target: ban for ban in saved.bans}
         self._ends += [(ban.until, ban.target) for ban in saved.bans if ban.until is not None]
         heapify(self._ends)
 
