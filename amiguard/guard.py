@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
@@ -136,7 +136,7 @@ class Guard:
             self._journal.write(Action.BAN_SKIPPED, f"{ban.target} is in the allowlist", ban=ban)
             return
         self.counters.bans += 1
-        self._enforcement.submit(replace(ban, earlier=self._enforcement.history.get(ban.target, 0)))
+        self._enforcement.submit(ban._replace(earlier=self._enforcement.history.get(ban.target, 0)))
 
     def _failed_while_banned(self, target: Target) -> None:
         """Put a ban in once more that does not bite: somebody may have emptied the set."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
@@ -83,8 +82,7 @@ IMMEDIATE = 1_000_000
 """A weight that no maxretry exceeds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ban:
+class Ban(NamedTuple):
     """A target that may not reach this server.
 
     `since` and `until` are Timestamps; `until` None is a permanent ban. `earlier` is how often this target was banned

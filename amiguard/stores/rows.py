@@ -6,10 +6,7 @@ distinct values and a new detail needs no new layout."""
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from itertools import repeat
+from collections.abc import Sequence
 from typing import Any
 
 from amiguard.model import Ban, Evidence, Origin, Reason
@@ -23,10 +20,6 @@ DETAILS = ("reason", "origin", "evidence", "service", "transport", "source", "co
 CACHED_DETAILS = 1024
 """How many different details are kept decoded while rows are read."""
 
-SETTERS: dict[str, Callable[[Ban, object], None]] = {
-    field.name: getattr(Ban, field.name).__set__ for field in fields(Ban)
-}
-
 
 def row_of(ban: Ban) -> Row:
     """Return the columns of a ban."""
@@ -36,9 +29,6 @@ def row_of(ban: Ban) -> Row:
 
 def bans_of(texts: Sequence[str]) -> list[Ban]:
     """Return the bans that `schema.LOAD_BANS` found: one text a column.
-
-    They are filled column by column with C loops: `Ban(...)`, frozen as it is, would take twice as long, and the daemon
-    protects nobody until its bans are read.
 
     Raises:
         ValueError: a row holds what amiguard never writes.
@@ -50,19 +40,19 @@ def bans_of(texts: Sequence[str]) -> list[Ban]:
     details = decoded(texts[6].split("\n"))
     if not len(target) == len(accounts) == len(details):
         raise ValueError("a row's accounts are no array, or its details more than one line")
-    columns: dict[str, Sequence[object]] = {
-        "target": of_type(target, str),
-        "since": of_type(since, int),
-        "until": of_type(until, int, type(None)),
-        "failures": of_type(failures, int),
-        "earlier": of_type(earlier, int),
-        "accounts": list(map(tuple, accounts)),
-    }
-    columns |= zip(DETAILS, zip(*details, strict=True), strict=False)
-    bans: list[Ban] = list(map(object.__new__, repeat(Ban, len(target))))
-    for name, setter in SETTERS.items():
-        deque(map(setter, bans, columns.get(name, ())), maxlen=0)
-    return bans
+    of_type(target, str)
+    of_type(since, int)
+    of_type(until, int, type(None))
+    of_type(failures, int)
+    of_type(earlier, int)
+    columns = zip(target, since, until, failures, earlier, accounts, details, strict=True)
+    return [
+        Ban(
+            name, begin, end, reason, origin, evidence, count, before, tuple(tried), service, transport, source, comment
+        )
+        for name, begin, end, count, before, tried, shared in columns
+        for reason, origin, evidence, service, transport, source, comment in (shared,)
+    ]
 
 
 def of_type(column: list[Any], *types: type) -> list[Any]:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ def test_lines_below_the_level_are_left_out(tmp_path: Path, level: str) -> None:
 def test_text_is_cut_to_256_characters_and_lists_to_32_items(log: Log) -> None:
     failure = FAILURE._replace(account="a" * 9_000, session="b" * 9_000)
     log.journal.write(Action.FAILURE, "m" * 9_000, failure=failure)
-    log.journal.write(Action.BAN, ban=replace(BAN, comment="c" * 9_000))
+    log.journal.write(Action.BAN, ban=BAN._replace(comment="c" * 9_000))
     log.journal.write(Action.CONTROL, names=["n"] * 9_000)
 
     first, second, third = log.lines()
@@ -335,7 +335,7 @@ def test_standard_output_is_the_default(capfd: pytest.CaptureFixture[str]) -> No
 
 def test_a_console_line_is_for_people(tmp_path: Path) -> None:
     log = Log(tmp_path / "log", "console")
-    log.journal.write(Action.BAN, "192.0.2.77 is banned", ban=replace(BAN, accounts=("a b",)))
+    log.journal.write(Action.BAN, "192.0.2.77 is banned", ban=BAN._replace(accounts=("a b",)))
     log.close()
 
     text = log.text()
