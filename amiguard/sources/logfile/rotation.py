@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from amiguard.ports import Position
 from amiguard.sources.logfile.opening import open_log
-from amiguard.sources.logfile.tail import NO_HEAD, Identity, Tail
+from amiguard.sources.logfile.tail import NO_HEAD, Identity, Tail, Written, written
 
 MAX_BESIDE = 64
 """Older versions that are looked at, the newest first."""
@@ -25,9 +25,9 @@ RESUMED = "is read on where reading had ended"
 
 
 class Version(NamedTuple):
-    """A file beside the log that may be an older version of it. `written`: when it was last, in nanoseconds."""
+    """A file beside the log that may be an older version of it."""
 
-    written: int
+    written: Written
     identity: Identity
     path: Path
 
@@ -80,11 +80,11 @@ def find(path: Path, position: Position, known: Container[Identity], *, exact: b
     return None
 
 
-def newer(path: Path, written: int, known: Container[Identity]) -> list[Tail]:
-    """Open the versions beside `path` that were written to after `written` (nanoseconds), the oldest first."""
+def newer(path: Path, latest: Written, known: Container[Identity]) -> list[Tail]:
+    """Open the versions beside `path` that were written to after `latest`, the oldest first."""
     tails = []
     for version in reversed(_beside(path)):
-        if version.written > written and version.identity not in known:
+        if version.written > latest and version.identity not in known:
             with suppress(OSError):  # it went away meanwhile, or is not for us
                 tails.append(Tail(open_log(version.path)))
     return tails
@@ -117,4 +117,4 @@ def _files(directory: Path) -> Iterator[Version]:
             with suppress(OSError):  # it went away meanwhile
                 if entry.is_file(follow_symlinks=False):
                     found = entry.stat(follow_symlinks=False)
-                    yield Version(found.st_mtime_ns, (found.st_dev, found.st_ino), Path(entry.path))
+                    yield Version(written(found), (found.st_dev, found.st_ino), Path(entry.path))

@@ -24,6 +24,15 @@ Identity = tuple[int, int]
 """Device and inode: what a file is, whatever its name."""
 
 
+Written = tuple[int, int]
+"""When a file was last written to and, for those of one clock tick, last changed or renamed; in nanoseconds."""
+
+
+def written(found: os.stat_result) -> Written:
+    """Return when that was."""
+    return found.st_mtime_ns, found.st_ctime_ns
+
+
 def checksum(head: bytes) -> str:
     """Return what `Position.head` holds."""
     return f"{len(head)}:{blake2b(head, digest_size=8).hexdigest()}"
@@ -55,9 +64,9 @@ class Tail:
         return os.fstat(self.fd).st_size
 
     @property
-    def written(self) -> int:
-        """When it was last written to, in nanoseconds."""
-        return os.fstat(self.fd).st_mtime_ns
+    def written(self) -> Written:
+        """When it was last written to."""
+        return written(os.fstat(self.fd))
 
     def position(self, path: Path) -> Position:
         """Return where the first line begins that was not handed on."""

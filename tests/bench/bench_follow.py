@@ -1,0 +1,112 @@
+"""How fast logs are read, with a sink that does nothing: `python -m tests.bench.bench_follow [MIB]`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from amiguard.journal import Action
+from amiguard.ports import Position
+from amiguard.sources.logfile import LogSource
+from amiguard.sources.logfile.tail import NO_HEAD
+from tests.lab.logwriter import line
+from tests.lab.waiting import until
+
+MIB = 1 << 20
+TRIES = 500
+
+
+class Silence:
+    """A journal that writes nothing."""
+
+    def write(self, action: Action, message: str = "", /, **fields: object) -> None: ...
+
+
+def sink(path: Path, line: bytes) -> None: ...
+
+
+def milliseconds() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def source(log: Path) -> LogSource:
+    """A source that begins at the first byte."""
+    found = log.stat()
+    position = Position(str(log), found.st_dev, found.st_ino, 0, NO_HEAD)
+    return LogSource([log], sink, Silence(), milliseconds, positions={str(log): position})
+
+
+async def scanned(log: Path, lines: int) -> float:
+    """Read a log to its end; seconds of this process's CPU."""
+    follower = source(log)
+    began = time.process_time()
+    task = asyncio.create_task(follower.run())
+    await until(lambda: follower.status()["lines"] == lines, 600, "the end")
+    spent = time.process_time() - began
+    task.cancel()
+    await asyncio.wait({task})
+    return spent
+
+
+async def delays(log: Path) -> list[float]:
+    """Milliseconds from a write to its line, each after a pause in which the source waits."""
+    arrived = asyncio.Event()
+    follower = LogSource([log], lambda *_: arrived.set(), Silence(), milliseconds)
+    task = asyncio.create_task(follower.run())
+    taken = []
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for number in range(TRIES):
+        await asyncio.sleep(0.01)
+        arrived.clear()
+        began = time.perf_counter()
+        os.write(fd, line(number) + b"\n")
+        await arrived.wait()
+        taken.append((time.perf_counter() - began) * 1e3)
+    os.close(fd)
+    task.cancel()
+    await asyncio.wait({task})
+    return taken
+
+
+async def idle(log: Path) -> float:
+    """The share of one core that following a quiet log costs, in per cent."""
+    task = asyncio.create_task(LogSource([log], sink, Silence(), milliseconds).run())
+    await asyncio.sleep(0.1)
+    began = time.process_time()
+    await asyncio.sleep(2)
+    spent = time.process_time() - began
+    task.cancel()
+    await asyncio.wait({task})
+    return spent / 2 * 100
+
+
+def main() -> None:
+    size = int(sys.argv[1]) * MIB if len(sys.argv) > 1 else 1_024 * MIB
+    with TemporaryDirectory(prefix="amiguard-bench-") as folder:
+        log = Path(folder, "full")
+        block = b"".join(line(number) + b"\n" for number in range(5_000))
+        blocks = size // len(block)
+        with log.open("wb") as file:
+            for _ in range(blocks):
+                file.write(block)
+        lines = blocks * 5_000
+        spent = asyncio.run(scanned(log, lines))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"{size / MIB:,.0f} MiB, {lines:,} lines: {lines / spent:,.0f} lines/s, {size / MIB / spent:,.0f} MiB/s of"
+            f" one core; peak memory {peak:.0f} MiB"
+        )
+        taken = asyncio.run(delays(log))
+        p50, p99 = statistics.median(taken), statistics.quantiles(taken, n=100)[-1]
+        print(f"from a write to its line: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+        print(f"a quiet log: {asyncio.run(idle(log)):.2f} % of one core")
+
+
+if __name__ == "__main__":
+    main()
