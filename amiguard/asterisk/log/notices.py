@@ -1,0 +1,99 @@
+"""Reads the message of a NOTICE, WARNING or ERROR line by the rows of `table.py`."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from amiguard.asterisk.log.fields import HIGHEST_PORT, address, endpoint, text
+from amiguard.asterisk.log.table import GROUPS, ONLY, ROWS, Row, Trust
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.model import Address
+
+
+class Notice(NamedTuple):
+    """What a line says. `event` None: nothing that counts, or (`ambiguous`) nobody knows of whom."""
+
+    shape: str
+    trust: Trust
+    address: Address | None
+    event: SecurityEvent | None
+    ambiguous: bool
+
+
+def _starts(rows: tuple[Row, ...]) -> re.Pattern[bytes]:
+    """Return what the message of one of these rows begins with, to put off most others with one step."""
+    starts = {row.form.partition("%s")[0].encode() for row in rows}
+    return re.compile(b"|".join(sorted(map(re.escape, starts))))
+
+
+_STARTS = {file: (_starts(rows), rows) for file, rows in ROWS.items()}
+
+
+def read(file: bytes, level: bytes, line: bytes, start: int, *, proves: bool) -> Notice | None:
+    """Return what the message from `start` on says; None = no row fits.
+
+    `proves`: whether a transport that the line names, or implies, is to be believed."""
+    starts, rows = _STARTS[file]
+    if starts.match(line, start) is None:
+        return None
+    for row in rows:
+        found = row.pattern.match(line, start)
+        if found is not None and level in row.levels:
+            notice = _judge(row, found, proves=proves)
+            if notice is not None:
+                return notice
+    return None
+
+
+def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
+    reason, before, at, port, account, session, transport = found.group(*GROUPS)
+    shape, name, acl = row.outcomes[reason or ONLY]
+    trust = row.trust
+    if trust is Trust.NONE:
+        return Notice(shape, trust, None, None, ambiguous=False)
+    if row.mark is not None and (row.whole is None or b'"' in before):
+        place = _place(row, row.mark, found)
+        if place is None:
+            return Notice(shape, trust, None, None, ambiguous=True)
+        at, session = place["at"], session and found.string[place.end() : found.end("session")]
+    source = endpoint(at) if port is None else _host_port(at, port)
+    if source is None:
+        return None
+    event: SecurityEvent | None = None
+    if name:
+        event = tuple.__new__(  # what SecurityEvent(...) does, in half the time
+            SecurityEvent,
+            (
+                name, row.service, *source, (_word(transport) if transport else row.transport) if proves else "",
+                text(_user(before) if row.header else account), text(session), acl, False, False,
+            ),
+        )  # fmt: skip
+    return tuple.__new__(Notice, (shape, trust, source[0], event, False))
+
+
+def _place(row: Row, mark: re.Pattern[bytes], found: re.Match[bytes]) -> re.Match[bytes] | None:
+    """Return the place of Asterisk's own address; None = two places could be it, and they name two addresses."""
+    if row.whole is not None and row.whole.fullmatch(found["before"]):
+        return found
+    places = [found, *mark.finditer(found.string, found.end("at"))]
+    named = {source: place for place in reversed(places) if (source := endpoint(place["at"])) is not None}
+    return next(iter(named.values())) if len(named) == 1 else None
+
+
+def _host_port(host: bytes, port: bytes) -> tuple[Address, int] | None:
+    found = address(host)
+    return None if found is None or int(port) > HIGHEST_PORT else (found, int(port))
+
+
+def _user(header: bytes) -> bytes:
+    """Return the user of the last URI in a From or To header, or the whole header where it has none."""
+    uri = header.rfind(b"<") + 1
+    scheme, at = header.find(b":", uri), header.find(b"@", uri)
+    return header[scheme + 1 : at] if uri <= scheme < at else header
+
+
+@lru_cache(16)
+def _word(text: bytes) -> str:
+    return text.decode("ascii")

@@ -1,0 +1,157 @@
+"""From a line's bytes to the security event it tells of: prefix, grammar, time, and how far the line is believed.
+
+A plain log can be forged by one UDP packet: PJSIP dumps a packet without CSeq into it verbatim, so its body can hold a
+perfect line of any shape, and a lone ESC in a header erases what follows it (`main/term.c:term_strip`). So a plain line
+never proves an address, whatever transport it names. A line of a JSON file can't be forged like that, and keeps it.
+`LogReader._proves` is the one place of this rule."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from typing import NamedTuple
+
+from amiguard.asterisk.log import jsonlines, notices, prefix
+from amiguard.asterisk.log.pairs import PAIRED, Pairs
+from amiguard.asterisk.log.security import Security
+from amiguard.asterisk.log.table import ROWS, Trust
+from amiguard.asterisk.log.times import Times
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.model import Timestamp
+
+LONGEST = 8190
+"""Bytes of a line without its line feed. Asterisk cuts after them (`main/logger.c`, LOGMSG_SIZE), line feed and all, so
+a longer one is two lines in one."""
+
+SECURITY = b"res_security_log.c"
+WATCHED = frozenset({*ROWS, SECURITY})
+"""The source files whose lines are read further."""
+
+
+class Kind(StrEnum):
+    """What kind of log a file is."""
+
+    UNKNOWN = "unknown"
+    JSON = "json"
+    PLAIN = "plain"
+    SYSLOG = "syslog"
+
+
+UNPROVEN = (Kind.UNKNOWN, Kind.JSON)
+"""Kinds that a single line that is no object disproves."""
+
+Origin = tuple[bytes, bytes, bytes, bytes]
+"""Source file, level, thread and date of a line."""
+
+
+class Channel(StrEnum):
+    """What a line is to the guard. `NOTICE` and `SECURITY` lines of one log tell of the same attempts: they are two
+    witnesses, of which the one that saw more is believed. `ALARM` lines are reported."""
+
+    NOTICE = "notice"
+    SECURITY = "security"
+    ALARM = "alarm"
+
+
+class Reading(NamedTuple):
+    """What one line says.
+
+    `at` is its own time, None where it has none that we understand. `event` is what the manager interface would have
+    told, None where the line is known but counts nobody: it names nobody for certain, it is no attack, or the line
+    before it told of the same attempt."""
+
+    shape: str
+    channel: Channel
+    at: Timestamp | None
+    event: SecurityEvent | None
+
+
+class LogReader:
+    """Reads the lines of one log, in their order. A new file, or one that begins anew, wants a new reader.
+
+    `zone` is Asterisk's own, for times without an offset. `kind` is what an earlier reader of the same file found."""
+
+    def __init__(self, zone: tzinfo, kind: Kind = Kind.UNKNOWN) -> None:
+        self.kind = kind
+        self._times = Times(zone)
+        self._event_times = Times(UTC)
+        self._security = Security()
+        self._pairs = Pairs()
+
+    def read(self, line: bytes, now: Timestamp) -> Reading | None:
+        """Return what a line without its line feed says; None = nothing of an attempt. Never raises, in linear time."""
+        if line.startswith(b"{"):
+            return self._read_json(line, now)
+        if b"\x1b" in line:
+            line = prefix.COLOUR.sub(b"", line)
+        if self._security.torn is not None and (joined := self._join(line, now)):
+            return joined
+        found = prefix.BRACKETED.match(line) if line.startswith(b"[") else prefix.SYSLOG.match(line)
+        if found is None:
+            if self.kind in UNPROVEN and line and not prefix.BANNER.match(line):
+                self.kind = Kind.PLAIN
+            return None
+        date, level, thread, file, stamp = found.group("date", "level", "thread", "file", "stamp")
+        self.kind = Kind.PLAIN if stamp is None else Kind.SYSLOG
+        if file not in WATCHED:
+            return None
+        if len(line) > LONGEST:
+            return Reading("cut", Channel.ALARM, self._times.read(date or stamp or b"", now), None)
+        line = line.removesuffix(b"\r")
+        return self._read_message((file, level, thread, date or stamp or b""), line, found.end(), now)
+
+    @property
+    def _proves(self) -> bool:
+        """Whether a line of this log can prove an address: the one place of that rule."""
+        return self.kind is Kind.JSON
+
+    def _read_json(self, line: bytes, now: Timestamp) -> Reading | None:
+        if self.kind is Kind.UNKNOWN:
+            self.kind = Kind.JSON
+        if jsonlines.hint(line[: LONGEST + 1]) not in WATCHED:
+            return None
+        found = jsonlines.decode(line) if len(line) <= LONGEST else None
+        if found is None:
+            return Reading("json-cut", Channel.ALARM, None, None)
+        date, level, thread, file, message = found
+        return self._read_message((file, level, thread, date), message, 0, now) if file in WATCHED else None
+
+    def _read_message(self, origin: Origin, line: bytes, start: int, now: Timestamp) -> Reading | None:
+        file, level, thread, date = origin
+        if file == SECURITY:
+            return self._read_security(line, start, now)
+        notice = notices.read(file, level, line, start, proves=self._proves)
+        if notice is None:
+            return None
+        shape, trust, _, event, ambiguous = notice
+        at = self._times.read(date, now)
+        if ambiguous or trust is Trust.NONE:
+            return Reading(shape, Channel.ALARM, at, None)
+        if shape in PAIRED and not self._pairs.counts(notice, thread, now if at is None else at):
+            event = None
+        return Reading(shape, Channel.NOTICE, at, event)
+
+    def _read_security(self, line: bytes, start: int, now: Timestamp) -> Reading | None:
+        said = self._security.read(line, start, proves=self._proves)
+        if said is None:
+            return None
+        stamp, event, ambiguous = said
+        at = self._event_times.read(stamp, now)
+        if event is None:
+            return Reading("security-ambiguous" if ambiguous else "security-torn", Channel.ALARM, at, None)
+        return Reading("security", Channel.SECURITY, at, event)
+
+    def _join(self, line: bytes, now: Timestamp) -> Reading | None:
+        said = self._security.join(line[:LONGEST], proves=self._proves)
+        if said is None:
+            return None
+        stamp, event, _ = said
+        return Reading("security-joined", Channel.SECURITY, self._event_times.read(stamp, now), event)
+
+
+def kind_of(head: bytes) -> Kind:
+    """Return what kind of log a file is, by its first bytes; the last line of them may be incomplete."""
+    reader = LogReader(UTC)
+    for line in head.split(b"\n")[:-1]:
+        reader.read(line, 0)
+    return reader.kind
