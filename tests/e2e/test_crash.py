@@ -1,0 +1,86 @@
+"""The daemon is killed, the machine restarts: whoever was banned stays banned, and once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.lab.daemon import Daemon
+from tests.lab.guessing import attacker
+from tests.lab.stage import Stage
+from tests.lab.waiting import until
+
+pytestmark = pytest.mark.netns
+
+ATTACKERS = [attacker(number) for number in range(600)]
+
+
+@pytest.mark.parametrize("bans", [1, 150, 400, 599])
+async def test_kill_9_in_a_flood_lets_nobody_back_in_and_bans_nobody_twice(place: Stage, bans: int) -> None:
+    daemon = await place.site.up()
+    flood = asyncio.create_task(place.guess(*ATTACKERS, times=8))
+    await until(lambda: len(daemon.lines("ban")) >= bans, timeout=20, what=f"{bans} bans")
+    daemon.kill()
+    await flood
+    acknowledged = daemon.banned()
+
+    dropped = set(place.site.kernel())
+    assert set(acknowledged) <= dropped
+    assert not await place.arrives(acknowledged[0])
+    assert not await place.arrives(acknowledged[-1])
+    again = await place.site.up()
+    assert dropped <= set(place.site.kernel())
+
+    await place.guess(*(set(ATTACKERS) - dropped), times=5)  # nothing of the others reaches Asterisk
+    await until(lambda: set(place.site.kernel()) == set(ATTACKERS), timeout=20, what="all are banned")
+    await idle(again)
+    assert Counter(acknowledged + again.banned()).most_common(1)[0][1] == 1
+
+
+async def test_after_a_reboot_every_ban_is_back_before_the_first_event(place: Stage) -> None:
+    daemon = await place.site.up()
+    await place.guess(*ATTACKERS, times=5)
+    await daemon.told("ban", len(ATTACKERS))
+    await idle(daemon)
+    daemon.kill()
+    place.namespace.run(["nft", "delete", "table", "inet", "amiguard"])
+    assert await place.arrives(ATTACKERS[0])
+
+    again = place.site.start()
+
+    (ready,) = await again.told("ready")
+    assert ready["amiguard.bans"] == len(ATTACKERS)
+    left = place.site.kernel()
+    assert set(left) == set(ATTACKERS)
+    assert all(seconds is not None and 3500 < seconds <= 3600 for seconds in left.values())
+    await again.told("ami-connected")
+    actions = [line["event.action"] for line in again.lines()]
+    assert actions.index("ready") < actions.index("ami-connected")
+    assert again.lines("ban") == []
+    assert not await place.arrives(ATTACKERS[0])
+
+
+async def test_a_daemon_that_is_killed_again_and_again_forgets_nobody(place: Stage) -> None:
+    for number in range(3):
+        daemon = await place.site.up()
+        await place.guess(ATTACKERS[number], times=5)
+        await daemon.told("ban")
+        await idle(daemon)
+        daemon.kill()
+    place.namespace.run(["nft", "flush", "ruleset"])
+
+    await place.site.up()
+
+    assert set(place.site.kernel()) == set(ATTACKERS[:3])
+
+
+async def idle(daemon: Daemon) -> None:
+    """Wait until every decision is in the kernel and in the database."""
+
+    async def nothing_waits() -> bool:
+        status = await daemon.status()
+        return bool(status["store"]["waiting"] == status["bans"]["waiting"] == 0)
+
+    await until(nothing_waits, what="nothing waits")
