@@ -1,0 +1,25 @@
+"""`make bench`: what amiguard costs on this machine, as a Markdown table. Needs root; leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.bench import bench_firewall
+from tests.bench.flood import flood
+from tests.bench.reaction import reaction
+from tests.bench.restore import restore
+from tests.bench.table import machine, show
+
+PARTS = {"reaction": reaction, "flood": flood, "start": restore}
+
+
+def main() -> None:
+    """Measure one part after the other, for they would disturb each other."""
+    print(f"{machine()}\n\n| part | figure | measured | goal | met |\n|---|---|---|---|---|")
+    for name, measure in PARTS.items():
+        show(name, asyncio.run(measure()))
+    print("\nThe firewall alone, in this process:\n", flush=True)
+    bench_firewall.main()
+
+
+main()

@@ -1,0 +1,78 @@
+"""From bytes to the decision: all that lies between socket and firewall, in this process, with nothing behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from amiguard.asterisk.framing import Framer
+from amiguard.guard import Guard
+from amiguard.jail import Policy
+from amiguard.journal import Action
+from amiguard.model import Ban, Target, Timestamp
+from amiguard.ports import Change, Saved
+from amiguard.sources.ami.intake import AmiIntake
+from amiguard.sources.ami.protocol import STEP
+from tests.lab.captures import BANNER
+
+FINDTIME = 600_000
+BANTIME = 432_000_000
+
+
+class NoJournal:
+    def write(self, action: Action, message: str = "", /, **fields: object) -> None: ...
+
+
+class NoFirewall:
+    enforces = True
+
+    async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None: ...
+    async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None: ...
+    async def unban(self, targets: Sequence[Target]) -> None: ...
+    async def close(self) -> None: ...
+
+
+class NoStore:
+    async def open(self, now: Timestamp) -> Saved:
+        return Saved()
+
+    async def write(self, changes: Sequence[Change]) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Decisions(NamedTuple):
+    """What came of the bytes, and microseconds of CPU for each event."""
+
+    events: int
+    failures: int
+    bans: int
+    micros: float
+
+
+def decide(data: bytes, maxretry: int = 5) -> Decisions:
+    """Hand `data` on read by read, as the connection to Asterisk does."""
+
+    def clock() -> Timestamp:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+    guard = Guard(
+        Policy(maxretry, FINDTIME, BANTIME, BANTIME),
+        [Target("127.0.0.0/8"), Target("::1")],
+        firewall=NoFirewall(),
+        store=NoStore(),
+        notifiers=(),
+        journal=NoJournal(),
+        clock=clock,
+    )
+    intake = AmiIntake("amiguard", partial(guard.observe, source="ami"), NoJournal(), clock)
+    framer = Framer()
+    framer.feed(BANNER)
+    start = time.process_time()
+    for offset in range(0, len(data), STEP):
+        intake.receive(framer.feed(data[offset : offset + STEP]), framer.idle)
+    intake.end()
+    spent = time.process_time() - start
+    counters = guard.counters
+    return Decisions(counters.events, counters.failures, counters.bans, spent / counters.events * 1e6)
