@@ -69,10 +69,7 @@ PREAMBLE = (
     rb"(?:SequenceNumber: [0-9]+\r\nFile: " + VALUE + rb"Line: [0-9]+\r\nFunc: " + VALUE + rb")?"
     rb"(?:SystemName: " + VALUE + rb")?"
 )
-ADDRESS = (
-    rb"IPV[46]/(?:(?P<transport>UDP|TCP|TLS|WSS|WS)/)?"
-    rb"(?P<address>[0-9A-Fa-f.:]{2,45})(?:%[^/\r\n]{1,32})?/(?P<port>[0-9]{1,5})"
-)
+ADDRESS = rb"(?P<remote>IPV[46]/(?:UDP/|TCP/|TLS/|WSS/|WS/)?[0-9A-Fa-f.:]{2,45}(?:%[^/\r\n]{1,32})?/[0-9]{1,5})"
 """As `main/json.c` writes an address: no brackets, a zone behind a link-local one, no transport where it is unknown."""
 
 CAPTURED = {
@@ -126,13 +123,20 @@ _EXTRA = {"FailedACL": "acl", "SuccessfulAuth": "password"}
 _FORMS = {name.encode(): _Form(name, _compile(name, newer=False), _EXTRA.get(name, "")) for name in HEADERS}
 _START = len(b"Event: ")
 _LONGEST = _START + max(map(len, _FORMS)) + 1
-_TRANSPORTS = {None: ""} | {name.encode(): name for name in ("UDP", "TCP", "TLS", "WS", "WSS")}
+
+
+@lru_cache(8192)
+def _sender(remote: bytes) -> tuple[Address, int, str] | None:
+    """Return address, port and transport ("" = unknown) that Asterisk wrote as one text; None: there is no address."""
+    _, *transport, address, port = remote.decode("latin-1").split("/")
+    known = _address(address)
+    return None if known is None else (known, int(port), transport[0] if transport else "")
 
 
 @lru_cache(65536)
-def _address(text: bytes) -> Address | None:
+def _address(text: str) -> Address | None:
     try:
-        return parse_address(text.decode("ascii"))
+        return parse_address(text)
     except InvalidAddress:
         return None
 
@@ -163,12 +167,11 @@ def match(block: bytes) -> SecurityEvent | None:
     found = form.strict.match(line_ended) or _match_newer(form, line_ended)
     if found is None:
         return None
-    service, account, session, transport, text, port = found.group(
-        "service", "account", "session", "transport", "address", "port"
-    )
-    address = _address(text)
-    if address is None:
+    service, account, session, remote = found.group("service", "account", "session", "remote")
+    origin = _sender(remote)
+    if origin is None:
         return None
+    address, port, transport = origin
     extra = found[form.extra] if form.extra else None
     return tuple.__new__(  # what SecurityEvent(...) does, in half the time
         SecurityEvent,
@@ -176,8 +179,8 @@ def match(block: bytes) -> SecurityEvent | None:
             form.name,
             _service(service),
             address,
-            int(port),
-            _TRANSPORTS[transport],
+            port,
+            transport,
             _text(account),
             _text(session),
             _text(extra) if form.extra == "acl" else "",
@@ -196,5 +199,4 @@ def _match_newer(form: _Form, block: bytes) -> re.Match[bytes] | None:
 
 def sender(tail: re.Match[bytes]) -> tuple[Address, int, str] | None:
     """Return address, port and transport of a `TAIL`, or None where the address is no address."""
-    address = _address(tail["address"])
-    return None if address is None else (address, int(tail["port"]), _TRANSPORTS[tail["transport"]])
+    return _sender(tail["remote"])
