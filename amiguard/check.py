@@ -9,9 +9,11 @@ from amiguard.errors import AmiguardError
 from amiguard.firewalls import nftables
 from amiguard.notifiers import smtp
 from amiguard.settings import Settings
-from amiguard.sources import ami
+from amiguard.sources import ami, logfile
 from amiguard.stores import probe as database
 from amiguard.wiring import ami_settings, mail_settings
+
+CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Try each part, also when one before it fails. It takes as long as the slowest server's time-out."""
     probes = {
         "ami": _ami,
+        "log": _log,
         "firewall": _firewall,
         "database": _database,
         "mail": _mail,
@@ -40,7 +43,16 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _ami(settings: Settings) -> str:
-    return await ami.probe(ami_settings(settings))
+    if not settings.ami_username:
+        return "off: AMIGUARD_AMI_USERNAME is empty"
+    found = await ami.probe(ami_settings(settings))
+    return found if settings.asterisk_log else f"{found}; {CHAN_SIP}"
+
+
+async def _log(settings: Settings) -> str:
+    if not settings.asterisk_log:
+        return "off: AMIGUARD_ASTERISK_LOG is empty; what AMI can't tell is not seen (docs/security.md)"
+    return "; ".join([await logfile.probe(path) for path in settings.asterisk_log])
 
 
 async def _firewall(settings: Settings) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import signal
 from collections.abc import Sequence
-from functools import partial
 
 from amiguard import __version__
 from amiguard.clock import steady_clock
@@ -17,10 +16,9 @@ from amiguard.journal import Action, Journal
 from amiguard.logs import open_journal
 from amiguard.ports import Clock, Firewall, NoticeKind, Notifier
 from amiguard.settings import Settings
-from amiguard.sources.ami import AmiSource
 from amiguard.stores.sqlite import SqliteStore, collector_paused
 from amiguard.systemd import feed_watchdog, notify
-from amiguard.wiring import ami_settings, firewall_of, notifiers_of, policy_of
+from amiguard.wiring import firewall_of, notifiers_of, policy_of, sources_of
 
 MAIL_GRACE = 5.0
 """Seconds that mails get when the daemon stops; what is left waits in the spool."""
@@ -63,6 +61,7 @@ class Daemon:
     def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
         self._settings = settings
         self._journal = journal
+        self._clock = clock
         self._firewall: Firewall = firewall_of(settings)
         self._notifiers: Sequence[Notifier] = notifiers_of(settings, journal, clock)
         self._guard = Guard(
@@ -74,8 +73,6 @@ class Daemon:
             journal=journal,
             clock=clock,
         )
-        observe = partial(self._guard.observe, source="ami")
-        self._guard.sources.append(AmiSource(ami_settings(settings), observe, journal, clock))
         self._control = ControlServer(settings.control_socket, self._guard, journal, clock)
 
     async def live(self) -> None:
@@ -90,8 +87,9 @@ class Daemon:
         await self._control.start()
         try:
             with collector_paused():
-                await self._guard.start()
+                positions = await self._guard.start()
             gc.freeze()  # or each of its full rounds would walk over all that was imported and restored
+            self._guard.sources += sources_of(self._settings, self._guard, positions, self._journal, self._clock)
             self._guard.notify(NoticeKind.START, self._words())
             try:
                 await self._run()
@@ -134,7 +132,8 @@ class Daemon:
             "findtime": settings.findtime // 1000,
             "bantime": -1 if settings.bantime is None else settings.bantime // 1000,
             "firewall": settings.firewall,
-            "ami": f"{settings.ami_host}:{settings.ami_port}",
+            "ami": f"{settings.ami_host}:{settings.ami_port}" if settings.ami_username else "",
+            "log": [str(path) for path in settings.asterisk_log],
             "allowed": list(settings.ignoreip),
         }
 

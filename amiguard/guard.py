@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,18 @@ from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused
 from amiguard.jail import Jail, Policy
 from amiguard.journal import Action, Journal
-from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Target
-from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Saved, Source, Store
+from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Target, Timestamp
+from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
 
 BITES_AFTER = 2_000
 """Milliseconds after a ban in which events of before it still arrive. One that comes later got past the kernel."""
+
+NOTICED_FOR = 24 * 3600 * 1000
+"""Milliseconds for which one NOTICE line of chan_sip shows that a log with such lines is followed."""
+
+REMEMBER_EVERY = 1.0
+"""Seconds between two looks at how far the logs were read."""
 
 
 @dataclass(slots=True)
@@ -64,12 +71,16 @@ class Guard:
         self._notifiers = notifiers
         self._recorder = Recorder(store, journal, clock, self._restore)
         self._enforcement = Enforcement(firewall, self._recorder, notifiers, journal, clock)
-        self._reasserted: dict[Target, int] = {}
+        self._reasserted: dict[Target, Timestamp] = {}
+        self._noticed: Timestamp | None = None
+        self._positions: dict[str, Position] = {}
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self) -> Sequence[Position]:
         """Open the store and the firewall: what was banned is banned before the first event is taken.
+
+        Returns up to where the logs were read.
 
         Raises:
             FirewallError: the kernel refuses the layout.
@@ -80,17 +91,20 @@ class Guard:
         self._journal.write(
             Action.READY, "the firewall is in place", bans=len(self._enforcement.active), allowed=len(self._allowlist)
         )
+        return saved.positions
 
     async def run(self) -> None:
         """Enforce decisions and record them until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._enforcement.run())
             tasks.create_task(self._recorder.run())
+            tasks.create_task(self._remember_positions())
 
     async def close(self) -> None:
         """Bring what is decided into the kernel and the store; the bans stay in the kernel."""
         while self._enforcement.waiting and await self._enforcement.flush():
             pass
+        self._remember_position()
         await self._recorder.close()
 
     def notify(self, kind: NoticeKind, text: str) -> None:
@@ -100,9 +114,18 @@ class Guard:
 
     # -- events -------------------------------------------------------------------------------------------------------
 
-    def observe(self, event: SecurityEvent, source: str) -> None:
-        """Judge one security event."""
+    def observe(self, event: SecurityEvent, source: str, at: Timestamp | None = None) -> None:
+        """Judge one security event that happened at `at` (None = now).
+
+        `source` is the witness: `ami`, `log` (NOTICE lines) or `security-log` (SECURITY lines)."""
         self.counters.events += 1
+        now = self._clock()
+        if at is None:
+            at = now
+        elif now - at > self._jail.policy.findtime:
+            return
+        if event.service == "SIP" and not self._tells_the_address(event, source, now):
+            return
         row = row_of(event)
         signal = row.signal
         if signal is Signal.NOTHING:
@@ -113,11 +136,21 @@ class Guard:
             self._failed_while_banned(event.address)
             return
         elif signal is Signal.GUESS:
-            failure = self._attempts.guess(failure_of(event, row, self._clock(), source))
+            failure = self._attempts.guess(failure_of(event, row, at, source))
         else:
-            failure = self._attempts.probe(failure_of(event, row, self._clock(), source))
+            failure = self._attempts.probe(failure_of(event, row, at, source))
         if failure is not None:
             self._count(failure)
+
+    def _tells_the_address(self, event: SecurityEvent, source: str, now: Timestamp) -> bool:
+        """Tell whether this witness knows who a user of chan_sip is.
+
+        The sender chooses the address that chan_sip's events name, in AMI and in SECURITY lines; its NOTICE lines name
+        the true one. So the others are not believed while NOTICE lines are read."""
+        if source == "log":
+            self._noticed = now
+            return True
+        return event.tampered or self._noticed is None or now - self._noticed > NOTICED_FOR
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1
@@ -234,9 +267,24 @@ class Guard:
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    async def _remember_positions(self) -> None:
+        while True:
+            await asyncio.sleep(REMEMBER_EVERY)
+            self._remember_position()
+
+    def _remember_position(self) -> None:
+        """Record how far the logs were read, but never past a line whose ban is not in the kernel yet."""
+        if self._enforcement.waiting:
+            return
+        for source in self.sources:
+            for position in source.positions():
+                if self._positions.get(position.path) != position:
+                    self._positions[position.path] = position
+                    self._recorder.record(position)
+
     def _restore(self, saved: Saved) -> None:
         self._enforcement.restore(self._running(saved))
 
     def _running(self, saved: Saved) -> Saved:
         """Leave out what has been allowed since it was banned."""
-        return Saved([ban for ban in saved.bans if not self._allowlist.covers(ban.target)], saved.history)
+        return dataclasses.replace(saved, bans=[ban for ban in saved.bans if not self._allowlist.covers(ban.target)])

@@ -19,6 +19,7 @@ class Action(StrEnum):
     AMI_UNREADABLE = "ami-unreadable"
     LOG_OPENED = "log-opened"
     LOG_LOST = "log-lost"
+    LOG_ALARM = "log-alarm"
     FAILURE = "failure"
     INJECTION = "injection"
     BAN = "ban"

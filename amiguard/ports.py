@@ -13,6 +13,20 @@ Clock = Callable[[], Timestamp]
 """Tells now. One clock is made at the top (`daemon.py`) and handed down."""
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Up to where a log file was read; every field goes into JSON as it is."""
+
+    path: str
+    """Under which name it is followed, whatever it is called now."""
+    device: int
+    inode: int
+    offset: int
+    """In bytes: the first line that was not handed on begins here."""
+    head: str
+    """How the file begins, as `length:checksum`; two files of one inode, one after the other, begin differently."""
+
+
 class Source(Protocol):
     """Something that tells of failures: AMI, a log file."""
 
@@ -21,6 +35,9 @@ class Source(Protocol):
 
     def status(self) -> Mapping[str, object]:
         """Tell how it goes, JSON-able: at least `name` and `up`."""
+
+    def positions(self) -> Sequence[Position]:
+        """Tell up to where each file was handed on; nothing for what can't be read again."""
 
 
 class Firewall(Protocol):
@@ -50,10 +67,12 @@ class Firewall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a store remembers: the bans that are still running, and how often each target was banned in all."""
+    """What a store remembers: the bans that are still running, how often each target was banned in all, and up to
+    where the logs were read."""
 
     bans: Sequence[Ban] = ()
     history: Mapping[Target, int] = field(default_factory=dict)
+    positions: Sequence[Position] = ()
 
 
 class Ending(StrEnum):
@@ -72,7 +91,7 @@ class Ended:
     ending: Ending
 
 
-Change = Ban | Ended
+Change = Ban | Ended | Position
 
 
 class Store(Protocol):
@@ -104,20 +123,6 @@ class Notice:
     at: Timestamp
     ban: Ban | None = None
     text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Up to where a log file was read; every field goes into JSON as it is."""
-
-    path: str
-    """Under which name it is followed, whatever it is called now."""
-    device: int
-    inode: int
-    offset: int
-    """In bytes: the first line that was not handed on begins here."""
-    head: str
-    """How the file begins, as `length:checksum`; two files of one inode, one after the other, begin differently."""
 
 
 class Notifier(Protocol):

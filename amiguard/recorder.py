@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.ports import Change, Clock, Saved, Store
+from amiguard.ports import Change, Clock, Position, Saved, Store
 
 BATCH = 1_000
 MAX_WAITING = 50_000
@@ -51,7 +51,7 @@ class Recorder:
         """Take a change; it is written soon, in order."""
         self._waiting.append(change)
         if len(self._waiting) > MAX_WAITING:
-            newest = {waiting.target: waiting for waiting in self._waiting}
+            newest = {_subject(waiting): waiting for waiting in self._waiting}
             self._waiting = list(newest.values())
         self._wake.set()
 
@@ -100,3 +100,7 @@ class Recorder:
         if str(error) != self.failing:
             self.failing = str(error)
             self._journal.write(Action.STORE_FAILED, "bans go on without the database", error=error)
+
+
+def _subject(change: Change) -> str:
+    return change.path if isinstance(change, Position) else change.target

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from amiguard import __version__
+from amiguard.guard import Guard
 from amiguard.jail import Policy
 from amiguard.journal import Journal
 from amiguard.notifiers.settings import MailSettings
-from amiguard.ports import Clock, Firewall, Notifier
+from amiguard.ports import Clock, Firewall, Notifier, Position, Source
 from amiguard.settings import Settings
-from amiguard.sources.ami import AmiSettings
+
+if TYPE_CHECKING:
+    from amiguard.sources.ami import AmiSettings
+
+LOCALTIME = Path("/etc/localtime")
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -21,6 +31,8 @@ def policy_of(settings: Settings) -> Policy:
 
 def ami_settings(settings: Settings) -> AmiSettings:
     """Return how to reach Asterisk."""
+    from amiguard.sources.ami import AmiSettings
+
     return AmiSettings(
         host=settings.ami_host,
         port=settings.ami_port,
@@ -51,6 +63,36 @@ def mail_settings(settings: Settings) -> MailSettings:
         digest=settings.mail_digest / 1000,
         whois=settings.whois,
     )
+
+
+def zone_of(settings: Settings) -> tzinfo:
+    """Return the zone of Asterisk's log lines; where this machine's own can't be told, UTC."""
+    name = settings.asterisk_timezone
+    if name != "local":
+        return ZoneInfo(name)
+    try:
+        with LOCALTIME.open("rb") as file:
+            return ZoneInfo.from_file(file, "local")
+    except (OSError, ValueError):
+        return UTC
+
+
+def sources_of(
+    settings: Settings, guard: Guard, positions: Sequence[Position], journal: Journal, clock: Clock
+) -> list[Source]:
+    """Return what tells of failures: AMI, the logs, or both."""
+    sources: list[Source] = []
+    if settings.ami_username:
+        from amiguard.sources.ami import AmiSource
+
+        sources.append(AmiSource(ami_settings(settings), partial(guard.observe, source="ami"), journal, clock))
+    if settings.asterisk_log:
+        from amiguard.sources.logfile import LogIntake, LogSource
+
+        intake = LogIntake(guard.observe, zone_of(settings), journal, clock)
+        known = {position.path: position for position in positions}
+        sources.append(LogSource(settings.asterisk_log, intake.take, journal, clock, positions=known))
+    return sources
 
 
 def firewall_of(settings: Settings) -> Firewall:

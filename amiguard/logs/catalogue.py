@@ -92,6 +92,15 @@ CATALOGUE: dict[Action, Entry] = {
         "failure",
         "A log file of Asterisk can't be read, and why; it is tried again four times a second.",
     ),
+    Action.LOG_ALARM: Entry(
+        Level.WARNING,
+        "alert",
+        ("intrusion_detection",),
+        ("info",),
+        "",
+        "A log line tells of an attack but of nobody for certain, or its time can't be right.",
+        limited=True,
+    ),
     Action.FAILURE: Entry(
         Level.INFO,
         "event",

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -103,6 +104,19 @@ def _events(value: object) -> object:
     return tuple(dict.fromkeys(_words(value))) if isinstance(value, str) else value
 
 
+def _paths(value: object) -> object:
+    return tuple(dict.fromkeys(map(Path, _words(_plain(value))))) if isinstance(value, str) else value
+
+
+def _timezone(name: str) -> str:
+    if name != LOCAL:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # unknown, no name at all, or a directory such as `Europe`
+            _refuse(name, TIMEZONE)
+    return name
+
+
 def _path(value: object) -> object:
     return Path(_plain(value)) if isinstance(value, str) else value
 
@@ -122,6 +136,9 @@ def _readable(path: Path) -> Path:
 HOST = "a host name or an IP address"
 TARGETS = "addresses or networks such as 192.0.2.1 or 2001:db8::/32"
 MAILBOX = "a plain mail address such as ops@example.org"
+
+LOCAL = "local"
+TIMEZONE = "local, or a name such as Europe/Berlin or UTC"
 
 Text = Annotated[str, AfterValidator(_plain), Allowed("text")]
 Host = Annotated[str, AfterValidator(_host), Allowed(HOST)]
@@ -143,6 +160,10 @@ MailEvents = Annotated[
     BeforeValidator(_events),
     Allowed("words of start, stop and ban; space or comma between them"),
 ]
+FilePaths = Annotated[
+    tuple[Path, ...], BeforeValidator(_paths), Allowed("paths without blanks; space or comma between them")
+]
+Timezone = Annotated[str, AfterValidator(_timezone), Allowed(TIMEZONE)]
 FilePath = Annotated[Path, BeforeValidator(_path), Allowed("a path")]
 OptionalHost = Annotated[Host | None, Allowed(HOST)]
 OptionalFile = Annotated[

@@ -21,6 +21,7 @@ from amiguard.settings.kinds import (
     Count,
     Duration,
     FilePath,
+    FilePaths,
     FirewallKind,
     Host,
     LogFormat,
@@ -37,6 +38,7 @@ from amiguard.settings.kinds import (
     Switch,
     Targets,
     Text,
+    Timezone,
     is_mailbox,
 )
 
@@ -73,10 +75,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    asterisk_log: FilePaths = Field(
+        (), description="Asterisk's log files to follow beside AMI: `full`, `messages`, `security`, plain or `[json]`"
+    )
+    asterisk_timezone: Timezone = Field("local", description="the zone of log lines whose time has no offset")
     ami_host: Host = Field("127.0.0.1", description="where Asterisk's manager interface listens")
     ami_port: Port = Field(5038, description="its port")
-    ami_username: Text = Field("", validate_default=True, description="the manager user; required")
-    ami_secret: Secret = Field(SecretStr(""), validate_default=True, description="the manager user's secret; required")
+    ami_username: Text = Field("", validate_default=True, description="the manager user; empty = no AMI, only the log")
+    ami_secret: Secret = Field(SecretStr(""), validate_default=True, description="the manager user's secret")
     ami_tls: Switch = Field(default=False, description="speak TLS with Asterisk")
     ami_tls_ca: OptionalFile = Field(
         None, description="trust these certificates; empty = those of the operating system"
@@ -142,9 +148,12 @@ class Settings(BaseSettings):
 
     @field_validator("ami_username")
     @classmethod
-    def _there_is_a_source(cls, username: str) -> str:
-        if not username:
-            raise ValueError("is not set, so there is no source of events; name a manager user that has read=security")
+    def _there_is_a_source(cls, username: str, info: ValidationInfo) -> str:
+        if not username and not info.data.get("asterisk_log"):
+            raise ValueError(
+                "is not set, nor is AMIGUARD_ASTERISK_LOG, so there is no source of events; "
+                "name a manager user that has read=security"
+            )
         return username
 
     @field_validator("ami_secret")

@@ -25,6 +25,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             last   INTEGER NOT NULL    -- when its newest ban began
         ) WITHOUT ROWID""",
         "CREATE INDEX offenders_by_last ON offenders (last)",
+        """CREATE TABLE positions (
+            path   TEXT PRIMARY KEY,
+            device INTEGER NOT NULL,
+            inode  INTEGER NOT NULL,
+            offset INTEGER NOT NULL,
+            head   TEXT NOT NULL
+        ) WITHOUT ROWID""",
     ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
@@ -36,6 +43,10 @@ COUNT_BAN = """INSERT INTO offenders VALUES (:target, 1, :since, :since)
 """A ban is known by its target and its beginning, so that one written twice is counted once."""
 
 END_BAN = "DELETE FROM bans WHERE target = ?"
+
+SAVE_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)"
+
+LOAD_POSITIONS = "SELECT path, device, inode, offset, head FROM positions"
 
 LOAD_BANS = """SELECT json_group_array(target), json_group_array(since), json_group_array(until),
     json_group_array(failures), json_group_array(earlier), group_concat(accounts, ','), group_concat(details, char(10))

@@ -1,4 +1,4 @@
-"""Bans and offenders in SQLite: the only place that speaks to it.
+"""Bans, offenders and log positions in SQLite: the only place that speaks to it.
 
 WAL with `synchronous=NORMAL`. What `write` acknowledged is in the kernel's page cache, so kill -9 loses none of it.
 When the power fails, what Linux had not yet written back is missing (30 s by default), but the database is never
@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import aiosqlite
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Target, Timestamp
-from amiguard.ports import Change, Ended, Saved
+from amiguard.ports import Change, Ended, Position, Saved
 from amiguard.stores import schema
 from amiguard.stores.faults import explained
 from amiguard.stores.rows import Row, bans_of, row_of
@@ -86,7 +87,7 @@ class SqliteStore:
         return saved
 
     async def write(self, changes: Sequence[Change]) -> None:
-        """Write these changes in one transaction; of several on one target the last one holds."""
+        """Write these changes in one transaction; of several on one target or file the last one holds."""
         async with self._one_at_a_time:
             if self._connection is None:
                 raise StoreError(f"{self._path} is not open")
@@ -163,7 +164,8 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
         ended = [ban for ban in bans if ban.remaining(now) == 0]
         if ended:
             bans = [ban for ban in bans if ban.remaining(now) != 0]
-        return ended, Saved(bans, dict(zip(targets, counts, strict=True)))
+        positions = [Position(*row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
+        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), positions)
 
 
 async def load_bans(connection: aiosqlite.Connection) -> list[Ban]:
@@ -198,6 +200,8 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
             bans = [ban for ban in group if isinstance(ban, Ban)]
             yield schema.SAVE_BAN, [row_of(ban) for ban in bans]
             yield schema.COUNT_BAN, [{"target": ban.target, "since": ban.since} for ban in bans]
+        elif kind is Position:
+            yield schema.SAVE_POSITION, [astuple(change) for change in group if isinstance(change, Position)]
         else:
             yield schema.END_BAN, [(change.target,) for change in group if isinstance(change, Ended)]
 

@@ -91,6 +91,10 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         "/var/log/asterisk/full can't be read: there is no such file",
         {"path": "/var/log/asterisk/full", "error": SourceError("there is no such file")},
     ),
+    Action.LOG_ALARM: (
+        "a line tells of an attack and names nobody for certain; see the log itself",
+        {"path": "/var/log/asterisk/full", "shape": "event-lost", "alarms": 1},
+    ),
     Action.FAILURE: ("", {"failure": FAILURE}),
     Action.INJECTION: (
         "header lines were smuggled into an event",

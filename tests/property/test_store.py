@@ -56,11 +56,11 @@ async def test_the_store_is_a_dictionary_that_outlives_the_process_and_counts_ea
             changes: list[Change] = []
             for change in batch:
                 if isinstance(change, Ban):
-                    ban = Ban(**{name: getattr(change, name) for name in Ban.__slots__} | {"since": next(clock)})
+                    ban = change._replace(since=next(clock))
                     running[ban.target] = ban
                     history[ban.target] = history.get(ban.target, 0) + 1
                     changes.append(ban)
-                else:
+                elif isinstance(change, Ended):
                     running.pop(change.target, None)
                     changes.append(change)
             for _ in range(1 + twice):

@@ -15,7 +15,7 @@ from amiguard.guard import BITES_AFTER, Guard
 from amiguard.jail import Policy
 from amiguard.journal import Action
 from amiguard.model import Address, Ban, Reason, Target, Timestamp
-from amiguard.ports import Change, Ended, Ending, Notice, NoticeKind, Saved
+from amiguard.ports import Change, Ended, Ending, Notice, NoticeKind, Position, Saved
 from tests.lab.waiting import until
 
 ATTACKER = Address(Target("192.0.2.1"))
@@ -361,4 +361,81 @@ async def test_what_is_decided_when_the_daemon_stops_still_reaches_kernel_and_st
     await guard.close()
 
     assert ATTACKER in world.firewall.dropped
-    assert [change.target for change in world.store.changes] == [ATTACKER]
+    assert [change.target for change in world.store.changes if isinstance(change, Ban)] == [ATTACKER]
+
+
+def chan_sip(address: str, source_port: int = 5062) -> SecurityEvent:
+    return SecurityEvent("InvalidPassword", "SIP", Address(Target(address)), source_port, "", "100")
+
+
+async def test_an_attempt_that_ami_and_the_log_tell_of_counts_once() -> None:
+    world = World()
+    async with world.running() as guard:
+        for _ in range(4):
+            for witness in ("ami", "log", "security-log"):
+                guard.observe(guess(), witness)
+        assert world.journal.count(Action.FAILURE) == 4
+        guard.observe(guess(), "log")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+
+async def test_a_line_counts_at_its_own_time_and_not_when_it_is_too_old() -> None:
+    world = World()
+    async with world.running() as guard:
+        for i in range(4):
+            guard.observe(guess(session=str(i)), "log", world.now - 600_000 + i)
+        guard.observe(guess(session="older"), "log", world.now - 600_001)
+        assert world.journal.count(Action.FAILURE) == 4
+
+        world.now += 4
+        guard.observe(guess(session="now"), "ami")
+        assert guard.counters.bans == 0, "the first of the five is older than findtime by now"
+
+
+async def test_chan_sip_is_believed_about_addresses_only_in_the_log_once_one_is_followed() -> None:
+    world = World()
+    async with world.running() as guard:
+        for _ in range(5):
+            guard.observe(chan_sip(ATTACKER), "log")
+            guard.observe(chan_sip("9.9.9.9"), "ami")
+            guard.observe(chan_sip("9.9.9.9"), "security-log")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+        assert set(world.firewall.dropped) == {ATTACKER}
+
+
+async def test_without_a_log_chan_sip_in_ami_still_counts() -> None:
+    world = World()
+    async with world.running() as guard:
+        for _ in range(5):
+            guard.observe(chan_sip(ATTACKER), "ami")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+
+class StaticSource:
+    """A source that has read a file up to somewhere."""
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+
+    async def run(self) -> None:
+        pass
+
+    def status(self) -> dict[str, object]:
+        return {"name": "log", "up": True}
+
+    def positions(self) -> list[Position]:
+        return [self.position]
+
+
+async def test_how_far_the_log_was_read_is_stored_after_the_bans_that_it_led_to() -> None:
+    world = World()
+    position = Position("/var/log/full", 1, 2, 300, "")
+    guard = world.guard()
+    await guard.start()
+    guard.sources.append(StaticSource(position))
+    attack(guard)
+    await guard.close()
+
+    assert [type(change).__name__ for change in world.store.changes] == ["Ban", "Position"]
+    assert world.store.changes[1] == position

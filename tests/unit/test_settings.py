@@ -238,7 +238,24 @@ def test_without_a_manager_user_there_is_no_source_of_events() -> None:
         with pytest.raises(SettingsError) as raised:
             load(environ=environ)
         (line,) = raised.value.problems
-        assert re.match("AMIGUARD_AMI_USERNAME: is not set, so there is no source of events", line)
+        assert re.match("AMIGUARD_AMI_USERNAME: is not set, nor is AMIGUARD_ASTERISK_LOG, so there is no source", line)
+
+
+def test_a_log_alone_is_a_source_of_events() -> None:
+    settings = load(environ={"AMIGUARD_ASTERISK_LOG": "/var/log/asterisk/full,/var/log/asterisk/amiguard.json"})
+
+    assert settings.asterisk_log == (Path("/var/log/asterisk/full"), Path("/var/log/asterisk/amiguard.json"))
+    assert settings.ami_username == ""
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "Europe", "../etc/passwd", "/etc/localtime", "x\ny"])
+def test_a_time_zone_that_does_not_exist_is_refused(name: str) -> None:
+    assert len(problems(ASTERISK_TIMEZONE=name)) == 1
+
+
+def test_a_time_zone_has_a_name_or_is_the_local_one() -> None:
+    assert loaded(ASTERISK_TIMEZONE="Europe/Berlin").asterisk_timezone == "Europe/Berlin"
+    assert loaded().asterisk_timezone == "local"
 
 
 def test_a_manager_user_needs_a_secret() -> None:

@@ -9,7 +9,7 @@ from amiguard.asterisk.schema import SecurityEvent
 from amiguard.errors import LoginRefused, SourceError
 from amiguard.journal import Action, Journal
 from amiguard.model import Timestamp
-from amiguard.ports import Clock
+from amiguard.ports import Clock, Position
 from amiguard.sources.ami.connection import connect, deaf, hears, login, ping
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import AmiProtocol
@@ -72,6 +72,10 @@ class AmiSource:
             "reconnects": self._reconnects,
             "error": "" if self.connected else self._last_error,
         }
+
+    def positions(self) -> list[Position]:
+        """Return nothing: Asterisk repeats no event."""
+        return []
 
     @property
     def last_error(self) -> str:

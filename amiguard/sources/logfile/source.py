@@ -21,7 +21,8 @@ BEHIND_FOR = 10_000
 
 
 class LogSource:
-    """A `ports.Source`: gives each line of the logs at `paths` to `sink`, as bytes, without its line feed.
+    """A `ports.Source`: gives each line of the logs at `paths` to `sink`, as bytes, without its line feed, and whether
+    it was written just now or while nobody read.
 
     Lines of one file come in order and once each. Where a file has an entry in `positions` (its path as text), reading
     goes on there, also in a file that was rotated away meanwhile. Where it has none, reading begins at the end that the
@@ -37,18 +38,19 @@ class LogSource:
     def __init__(
         self,
         paths: Sequence[Path],
-        sink: Callable[[Path, bytes], object],
+        sink: Callable[[Path, bytes, bool], object],
         journal: Journal,
         clock: Clock,
         *,
         positions: Mapping[str, Position] | None = None,
     ) -> None:
         stored = positions or {}
-        self._followers = [Follower(path, stored.get(str(path)), journal, clock) for path in paths]
+        self._followers = [Follower(path, stored.get(str(path)), journal, clock) for path in dict.fromkeys(paths)]
         self._sink = sink
         self._journal = ThrottledJournal(journal, clock)
         self._clock = clock
-        self._caught_up: Timestamp = 0
+        self._begun: Timestamp = 0
+        self._caught_up: Timestamp | None = None
         self._last_line: Timestamp | None = None
         self._notified = False
 
@@ -73,7 +75,7 @@ class LogSource:
 
     async def run(self) -> None:
         """Follow the files until cancelled."""
-        self._caught_up = self._clock()
+        self._begun = self._clock()
         for follower in self._followers:
             follower.begin()
         watch = Watch()
@@ -104,12 +106,17 @@ class LogSource:
         self._look_behind(busy=busy)
         return busy
 
+    @property
+    def _live(self) -> bool:
+        """Whether what is read now was written just now: the end was reached, and not long ago."""
+        return self._caught_up is not None and self._clock() - self._caught_up < BEHIND_FOR
+
     def _hand_over(self, path: Path, lines: Sequence[bytes]) -> None:
-        sink, rest = self._sink, iter(lines)
+        sink, rest, live = self._sink, iter(lines), self._live
         while True:
             try:
                 for line in rest:
-                    sink(path, line)
+                    sink(path, line, live)
             except Exception as error:  # noqa: BLE001 -- whatever is wrong with one line, the next must be handled
                 self._journal.write(Action.INTERNAL_ERROR, "a log line could not be handled", error=error)
             else:
@@ -120,7 +127,7 @@ class LogSource:
         if not busy:
             self._caught_up = now
             return
-        if now - self._caught_up < BEHIND_FOR:
+        if now - (self._caught_up or self._begun) < BEHIND_FOR:
             return
         behind = sum(follower.behind for follower in self._followers)
         if behind >= BEHIND:

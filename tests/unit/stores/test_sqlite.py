@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from amiguard.errors import StoreError
 from amiguard.journal import Action
 from amiguard.model import Ban, Origin, Reason, Target
-from amiguard.ports import Ended, Ending
+from amiguard.ports import Ended, Ending, Position
 from amiguard.stores import sqlite
 from amiguard.stores.sqlite import REMEMBERED, SqliteStore
 from tests.unit.stores.conftest import HOUR, NOW, Lines, ban, mode
@@ -185,3 +186,13 @@ async def test_a_hundred_thousand_bans_come_back_each_as_it_was(store: SqliteSto
 
     assert set(saved.bans) == set(bans)
     assert len(saved.bans) == len(saved.history) == 100_000
+
+
+async def test_the_positions_in_the_logs_are_kept_the_newest_of_each_file(store: SqliteStore) -> None:
+    first, second = Position("/var/log/full", 1, 2, 300, "64:abc"), Position("/var/log/security", 1, 3, 0, "0:")
+    await store.open(NOW)
+    await store.write([first, second, replace(first, offset=400)])
+
+    saved = await store.open(NOW)
+
+    assert set(saved.positions) == {replace(first, offset=400), second}

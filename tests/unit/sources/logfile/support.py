@@ -72,14 +72,14 @@ class Running:
         self,
         paths: Iterable[Path],
         positions: Iterable[Position] = (),
-        sink: Callable[[Path, bytes], object] | None = None,
+        sink: Callable[[Path, bytes, bool], object] | None = None,
         clock: Clock = wall_clock,
     ) -> None:
         self.got: list[tuple[Path, bytes]] = []
         self.journal = RecordingJournal()
         self.source = LogSource(
             list(paths),
-            sink or (lambda path, line: self.got.append((path, line))),
+            sink or (lambda path, line, _live: self.got.append((path, line))),
             self.journal,
             clock,
             positions={position.path: position for position in positions},
@@ -119,7 +119,7 @@ class Running:
 async def running(
     *paths: Path,
     positions: Iterable[Position] = (),
-    sink: Callable[[Path, bytes], object] | None = None,
+    sink: Callable[[Path, bytes, bool], object] | None = None,
     clock: Clock = wall_clock,
 ) -> AsyncIterator[Running]:
     """Run a source until the end of the block, then cancel it."""

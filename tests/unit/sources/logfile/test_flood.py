@@ -33,7 +33,7 @@ async def test_a_writer_at_full_speed_takes_no_memory_and_loses_no_line(log: Pat
     touch(log)
     count, expected, most = 300_000, 0, 0
 
-    def sink(path: Path, line: bytes) -> None:
+    def sink(path: Path, line: bytes, live: bool) -> None:
         nonlocal expected, most
         found = NUMBER.search(line)
         assert found is not None
@@ -56,7 +56,7 @@ async def test_a_backlog_does_not_keep_others_waiting(log: Path) -> None:
     append(log, LINE * (64 * MIB // len(LINE)))
     lines = 0
 
-    def sink(path: Path, line: bytes) -> None:
+    def sink(path: Path, line: bytes, live: bool) -> None:
         nonlocal lines
         lines += 1
 

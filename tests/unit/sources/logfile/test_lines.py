@@ -71,7 +71,7 @@ async def test_a_line_that_is_too_long_is_left_out_and_counted(log: Path, length
 async def test_a_failing_sink_costs_only_the_line_that_it_failed_on(log: Path) -> None:
     got: list[bytes] = []
 
-    def sink(path: Path, line: bytes) -> None:
+    def sink(path: Path, line: bytes, live: bool) -> None:
         if line.startswith(b"bad"):
             raise KeyError(line)
         got.append(line)

@@ -1,0 +1,77 @@
+"""From a line of Asterisk's log to the sink: reads it, and decides whose clock is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from pathlib import Path
+
+from amiguard.asterisk.log.reading import Channel, LogReader, Reading
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.journal import Action, Journal
+from amiguard.model import Timestamp
+from amiguard.ports import Clock
+from amiguard.sources.throttle import ThrottledJournal
+
+WITNESS = {Channel.NOTICE: "log", Channel.SECURITY: "security-log"}
+"""How each channel is called as the source of a failure."""
+
+SKEW = 90_000
+"""Milliseconds by which the time of a line that was just written may differ from ours. Beyond it the zone is wrong, or
+the date in a form that misleads, and our own clock is the better one: else every line would be too old to count."""
+
+LogSink = Callable[[SecurityEvent, str, Timestamp], object]
+"""Takes an event, the witness that told it, and when it happened."""
+
+
+class LogIntake:
+    """Reads the lines of several logs. `zone` is Asterisk's own, for times without an offset."""
+
+    def __init__(self, sink: LogSink, zone: tzinfo, journal: Journal, clock: Clock) -> None:
+        self.events = 0
+        """Lines that told of somebody."""
+        self.alarms = 0
+        self._sink = sink
+        self._zone = zone
+        self._journal = ThrottledJournal(journal, clock)
+        self._clock = clock
+        self._readers: dict[Path, LogReader] = {}
+
+    def take(self, path: Path, line: bytes, live: bool) -> None:
+        """Take one line; `live`: it was written just now, and not while nobody read."""
+        reader = self._readers.get(path)
+        if reader is None:
+            reader = self._readers[path] = LogReader(self._zone)
+        now = self._clock()
+        reading = reader.read(line, now)
+        if reading is None:
+            return
+        if reading.channel is Channel.ALARM:
+            self._alarm(path, reading)
+        elif reading.event is not None:
+            self.events += 1
+            self._sink(reading.event, WITNESS[reading.channel], self._time(path, reading, now, live=live))
+
+    def _time(self, path: Path, reading: Reading, now: Timestamp, *, live: bool) -> Timestamp:
+        at = reading.at
+        if at is None:
+            return now
+        if live and abs(now - at) > SKEW:
+            self._journal.write(
+                Action.LOG_ALARM,
+                "a line's time is not ours: set AMIGUARD_ASTERISK_TIMEZONE, or another dateformat in logger.conf",
+                path=str(path),
+                seconds=(now - at) // 1000,
+            )
+            return now
+        return min(at, now)
+
+    def _alarm(self, path: Path, reading: Reading) -> None:
+        self.alarms += 1
+        self._journal.write(
+            Action.LOG_ALARM,
+            "a line tells of an attack and names nobody for certain; see the log itself",
+            path=str(path),
+            shape=reading.shape,
+            alarms=self.alarms,
+        )
