@@ -118,7 +118,8 @@ def evidence_of(event: SecurityEvent) -> Evidence:
 
 def failure_of(event: SecurityEvent, row: Row, now: Timestamp, source: str) -> Failure:
     """Return the failed attempt that an event of this row tells of."""
-    return Failure(
+    values = (
         event.address, now, row.reason, row.weight, evidence_of(event), event.name, event.service,
         event.transport, event.port, event.account, event.session, source,
     )  # fmt: skip
+    return tuple.__new__(Failure, values)  # what Failure(...) does, in half the time
