@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -49,6 +50,15 @@ class Decisions(NamedTuple):
     failures: int
     bans: int
     micros: float
+
+
+def floor(data: bytes) -> float:
+    """Return the microseconds an event that no Python program can do without: to cut the bytes, and one regex each."""
+    form = re.compile(rb"(?s)Event: (\w+)\r\n.*\nRemoteAddress: ([^\r\n]+)")
+    start, events = time.process_time(), 0
+    for offset in range(0, len(data), STEP):
+        events += sum(form.match(block) is not None for block in data[offset : offset + STEP].split(b"\r\n\r\n"))
+    return (time.process_time() - start) / events * 1e6
 
 
 def decide(data: bytes, maxretry: int = 5) -> Decisions:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from amiguard.errors import ControlError
-from tests.bench.decision import decide
+from tests.bench.decision import decide, floor
 from tests.bench.table import Figure
 from tests.lab.daemon import Daemon
 from tests.lab.guessing import EVENTS, attacker, attempts
@@ -25,6 +25,9 @@ from tests.lab.waiting import until
 
 EVENTS_IN_ALL = 200_000
 ATTACKERS = 2_000
+RUNS = 3
+"""Of the decisions, of which the best counts: on a shared machine the others measure the neighbours."""
+
 STEP = 0.001
 PIDFD_GETFD = 438
 TCPI_BYTES_RECEIVED = 128
@@ -35,10 +38,12 @@ async def flood() -> list[Figure]:
     """Measure the pure way from bytes to decisions, then the daemon as a whole."""
     addresses = [attacker(number) for number in range(ATTACKERS)]
     data = b"".join(attempts(addresses, EVENTS_IN_ALL // EVENTS // ATTACKERS))
-    mixed, counted = decide(data), decide(data, maxretry=1_000)
+    runs = [(decide(data).micros, decide(data, maxretry=1_000).micros, floor(data)) for _ in range(RUNS)]
+    mixed, counted, least = map(min, zip(*runs, strict=True))
     return [
-        Figure("bytes → decision, after the ban too: CPU an event", mixed.micros, "µs", 10),
-        Figure("bytes → decision, every failure counted: CPU an event", counted.micros, "µs", 10),
+        Figure("bytes → decision, after the ban too: CPU an event", mixed, "µs", 10),
+        Figure("bytes → decision, every failure counted: CPU an event", counted, "µs", 10),
+        Figure("for comparison: only to split, and one regex an event", least, "µs"),
         *await _daemon(data),
     ]
 
