@@ -26,6 +26,10 @@ class Capture:
     packet_source: str
     ami_failures: int
     raw: bytes
+    log_failures: int = 0
+    full_log: bytes = b""
+    """What Asterisk wrote into `full` meanwhile: NOTICE and SECURITY lines, and others."""
+    security_log: bytes = b""
 
 
 @cache
@@ -44,6 +48,9 @@ def captures() -> tuple[Capture, ...]:
             row["packet_source"],
             row["ami_failures"],
             files[row["files"] + "/ami.raw"],
+            row["log_failures"],
+            files[row["files"] + "/full.log"],
+            files[row["files"] + "/security.log"],
         )
         for row in rows
     )

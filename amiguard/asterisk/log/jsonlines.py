@@ -39,7 +39,7 @@ def hint(line: bytes) -> bytes:
 
     A quote in a text is escaped, so only a real key can be found."""
     start = line.find(b'"', line.find(FILENAME) + len(FILENAME)) + 1
-    level = line.find(b'"', line.find(LEVEL, start) + len(LEVEL)) + 1
+    level = line.find(b'"', line.find(LEVEL) + len(LEVEL)) + 1
     if line[level : level + 1] not in INITIALS:
         return b""
     return _base(line[start : line.find(b'"', start)])

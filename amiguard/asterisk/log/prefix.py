@@ -5,8 +5,8 @@ Asterisk writes (`main/logger.c`):
 `[date] LEVEL[thread][call]: file:line function: message` into `[plain]` files and on the console (there in colour), and
 `LEVEL[thread][call]: file:line in function: message` into syslog, which puts a part of its own before it.
 
-Both patterns capture the date, the stamp of syslog, the level, the thread and the file; at their end the message begins.
-Levels that tell of no attempt do not match."""
+Both patterns capture the date, the stamp of syslog, the level, the thread and the file; the message begins at their
+end. Levels that tell of no attempt do not match."""
 
 from __future__ import annotations
 

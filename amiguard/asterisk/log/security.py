@@ -14,7 +14,13 @@ import re
 from functools import lru_cache
 
 from amiguard.asterisk.log.fields import address, text
-from amiguard.asterisk.schema import ADDRESS, COMMON, HEADERS, SecurityEvent
+from amiguard.asterisk.schema import COMMON, HEADERS, SecurityEvent
+
+ADDRESS = (
+    rb"IPV[46]/(?:(?P<transport>UDP|TCP|TLS|WSS|WS)/)?"
+    rb"(?P<address>[0-9A-Fa-f.:]{2,45})(?:%[0-9A-Za-z_.-]{1,32})?/(?P<port>[0-9]{1,5})"
+)
+"""As `main/json.c` writes an address: no brackets, a zone behind a link-local one, no transport where it is unknown."""
 
 CAPTURED = {
     "EventTV": rb"(?P<at>[0-9T:.+-]{1,40})",

@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One shape. `form` is Asterisk's format string.
+    """One shape. `form` is Asterisk's format string; where versions of it differ, `%s` stands for the difference.
 
     `pattern` captures some of `GROUPS`: `at` is the address (with `port` apart where no bracket keeps them apart),
     `before` the text before it, `reason` chooses the outcome. `mark` finds every place that looks like Asterisk's own
@@ -70,7 +70,9 @@ def _compile(pattern: bytes) -> re.Pattern[bytes]:
 
 AT = rb"(?P<at>" + ENDPOINT + rb")"
 HOST_PORT = rb"(?P<at>[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z_.-]{1,32})?):(?P<port>\d{1,5})"
-NAME = rb"(?P<account>.*+)"
+NAME = rb"(?P<account>.*?)'?"
+"""A name up to the line's end; its closing quote is missing where a line feed in the name tore the line."""
+
 ONLY = b""
 """The key of the outcome of a row without reasons."""
 
@@ -129,10 +131,10 @@ def _one_of(reasons: dict[bytes, Outcome]) -> bytes:
 
 
 TABLE = (
-    Row(b"pjsip_distributor.c", b"NOTICE", "Request '%s' from '%s' failed for '%s' (callid: %s) - %s",
+    Row(b"pjsip_distributor.c", b"NOTICE", "Request%s from '%s' failed for '%s' (callid: %s) - %s",
         _compile(REQUEST + rb"\) - " + _one_of(PJSIP_REASONS) + rb"(?: after \d{1,10} tries in [0-9.]{1,20} ms)?"),
         PJSIP_REASONS, "PJSIP", Trust.BETWEEN, DISTRIBUTOR, mark=FAILED_FOR, whole=FROM, header=True),
-    Row(b"pjsip_distributor.c", b"NOTICE", "Request '%s' from '%s' failed for '%s' (callid: ",
+    Row(b"pjsip_distributor.c", b"NOTICE", "Request%s from '%s' failed for '%s' (callid: ",
         _compile(REQUEST), _only("pjsip-failed-request", "InvalidAccountID"), "PJSIP", Trust.BETWEEN,
         DISTRIBUTOR + " through main/term.c:term_strip: an ESC in the Call-ID takes all up to the next m with it",
         mark=FAILED_FOR, whole=FROM, header=True),
@@ -173,12 +175,12 @@ TABLE = (
                  rb"' rejected because extension not found in context '[^']{0,80}'\."),
         _only("sip-call-rejected", "FailedACL", "no_extension_match"), "SIP", Trust.BETWEEN,
         "channels/chan_sip.c:handle_request_invite", mark=SIP_CALL),
-    Row(b"chan_sip.c", b"NOTICE", "Failed to authenticate user %s",
+    Row(b"chan_sip.c", b"NOTICE", "Failed to authenticate %s",
         _compile(rb"Failed to authenticate (?:user|device) .*+"), _only("sip-failed-to-authenticate"), "SIP",
         Trust.NONE,
         "channels/chan_sip.c:handle_request_invite of Asterisk 1.2 to 1.8, send_check_user_failure_response since: "
         "the From header, whose domain the seed's ninth rule takes for the source"),
-    Row(b"chan_sip.c", b"NOTICE", "Sending fake auth rejection for device %s",
+    Row(b"chan_sip.c", b"NOTICE", "Sending fake auth rejection for %s",
         _compile(rb"Sending fake auth rejection for (?:user|device) .*+"), _only("sip-fake-rejection"), "SIP",
         Trust.NONE,
         "channels/chan_sip.c of Asterisk 1.2 to 11: the From header"),
@@ -212,7 +214,7 @@ TABLE = (
         _compile(rb"Host " + AT + rb" denied access to register peer '" + NAME),
         _only("iax2-acl", "FailedACL", "peer_acl"), "IAX2", Trust.START, "channels/chan_iax2.c:register_verify"),
     Row(b"chan_iax2.c", b"NOTICE WARNING", "Host %s failed to authenticate as %s",
-        _compile(rb"Host " + AT + rb" failed to authenticate as " + NAME),
+        _compile(rb"Host " + AT + rb" failed to authenticate as '?" + NAME),
         _only("iax2-call-failed", "InvalidPassword"), "IAX2", Trust.START,
         "channels/chan_iax2.c:socket_process_helper"),
     Row(b"chan_iax2.c", b"NOTICE", "Rejected connect attempt from %s, who was trying to reach '%s@%s'",
