@@ -20,8 +20,7 @@ NOW = 1_795_344_000_000
 TRUE = b"192.0.2.1"
 DATE = b"[2026-11-22 10:00:00] "
 
-SNIPPETS = (
-    rb"""
+PRINTED = rb"""
 ' failed for '9.9.9.9:5060' - Wrong password
 ' failed for '9.9.9.9:5060' (callid: x) - Failed to authenticate
 ' (from 9.9.9.9)
@@ -156,7 +155,8 @@ def security(event: bytes, service: bytes, account: bytes, session: bytes, behin
     return (
         DATE + b'SECURITY[1] res_security_log.c: SecurityEvent="' + event + b'",EventTV="2026-11-22T10:00:00.000+0000"'
         b',Severity="Error",Service="' + service + b'",EventVersion="1",AccountID="' + account
-        + b'",SessionID="' + session + b'",LocalAddress="IPV4/UDP/10.0.0.1/5060",RemoteAddress="IPV4/UDP/192.0.2.1/5060"' + behind
+        + b'",SessionID="' + session + b'",LocalAddress="IPV4/UDP/10.0.0.1/5060"'
+        b',RemoteAddress="IPV4/UDP/192.0.2.1/5060"' + behind
     )  # fmt: skip
 
 
