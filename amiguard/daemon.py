@@ -72,6 +72,7 @@ class Daemon:
             notifiers=self._notifiers,
             journal=journal,
             clock=clock,
+            log_followed=bool(settings.asterisk_log),
         )
         self._control = ControlServer(settings.control_socket, self._guard, journal, clock)
 

@@ -1,46 +1,24 @@
-"""The one place that joins the parts: from an event to a decision in one step of the loop, then on to enforcement."""
+"""The one place that joins the parts: what the sources tell, who is banned, and what the administrator asks."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
-from amiguard.asterisk.weights import Signal, failure_of, row_of
-from amiguard.attempts import Attempts, key_of
 from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused
-from amiguard.jail import Jail, Policy
+from amiguard.jail import Policy
 from amiguard.journal import Action, Journal
-from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Target, Timestamp
+from amiguard.judge import Counters, Judge
+from amiguard.model import Address, Ban, Evidence, Origin, Reason, Target, Timestamp
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
 
-BITES_AFTER = 2_000
-"""Milliseconds after a ban in which events of before it still arrive. One that comes later got past the kernel."""
-
-NOTICED_FOR = 24 * 3600 * 1000
-"""Milliseconds for which one NOTICE line of chan_sip shows that a log with such lines is followed."""
-
-REMEMBER_EVERY = 1.0
-"""Seconds between two looks at how far the logs were read."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """Totals since the start."""
-
-    events: int = 0
-    failures: int = 0
-    injections: int = 0
-    bans: int = 0
-    skipped: int = 0
-    """Bans that the allowlist prevented."""
-    after_ban: int = 0
-    """Failures of targets that were banned already."""
+TICK = 1.0
+"""Seconds between two looks at what only time brings about."""
 
 
 class Guard:
@@ -58,12 +36,10 @@ class Guard:
         notifiers: Sequence[Notifier],
         journal: Journal,
         clock: Clock,
+        log_followed: bool = False,
     ) -> None:
-        self.counters = Counters()
         self.sources: list[Source] = []
         self._allowlist = Allowlist(allow)
-        self._attempts = Attempts()
-        self._jail = Jail(policy)
         self._journal = journal
         self._clock = clock
         self._started = clock()
@@ -71,8 +47,7 @@ class Guard:
         self._notifiers = notifiers
         self._recorder = Recorder(store, journal, clock, self._restore)
         self._enforcement = Enforcement(firewall, self._recorder, notifiers, journal, clock)
-        self._reasserted: dict[Target, Timestamp] = {}
-        self._noticed: Timestamp | None = None
+        self._judge = Judge(policy, self._allowlist, self._enforcement, journal, clock, log_followed=log_followed)
         self._positions: dict[str, Position] = {}
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -98,7 +73,7 @@ class Guard:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._enforcement.run())
             tasks.create_task(self._recorder.run())
-            tasks.create_task(self._remember_positions())
+            tasks.create_task(self._tick())
 
     async def close(self) -> None:
         """Bring what is decided into the kernel and the store; the bans stay in the kernel."""
@@ -118,78 +93,19 @@ class Guard:
         """Judge one security event that happened at `at` (None = now).
 
         `source` is the witness: `ami`, `log` (NOTICE lines) or `security-log` (SECURITY lines)."""
-        self.counters.events += 1
-        now = self._clock()
-        if at is None:
-            at = now
-        elif now - at > self._jail.policy.findtime:
-            return
-        if event.service == "SIP" and not self._tells_the_address(event, source, now):
-            return
-        row = row_of(event)
-        signal = row.signal
-        if signal is Signal.NOTHING:
-            return
-        if signal is Signal.CHALLENGE:
-            failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
-        elif self._enforcement.holds(event.address):
-            self._failed_while_banned(event.address)
-            return
-        elif signal is Signal.GUESS:
-            failure = self._attempts.guess(failure_of(event, row, at, source))
-        else:
-            failure = self._attempts.probe(failure_of(event, row, at, source))
-        if failure is not None:
-            self._count(failure)
+        self._judge.observe(event, source, at)
 
-    def _tells_the_address(self, event: SecurityEvent, source: str, now: Timestamp) -> bool:
-        """Tell whether this witness knows who a user of chan_sip is.
-
-        The sender chooses the address that chan_sip's events name, in AMI and in SECURITY lines; its NOTICE lines name
-        the true one. So the others are not believed while NOTICE lines are read."""
-        if source == "log":
-            self._noticed = now
-            return True
-        return event.tampered or self._noticed is None or now - self._noticed > NOTICED_FOR
-
-    def _count(self, failure: Failure) -> None:
-        self.counters.failures += 1
-        ban = self._jail.observe(failure)
-        count = ban.failures if ban is not None else self._jail.failures(failure.address)
-        if failure.reason is Reason.INJECTION:
-            self.counters.injections += 1
-            message = "header lines were smuggled into an event"
-            self._journal.write(Action.INJECTION, message, failure=failure, failures=count)
-        else:
-            self._journal.write(Action.FAILURE, failure=failure, failures=count)
-        if ban is None:
-            return
-        if self._allowlist.covers(ban.target):
-            self.counters.skipped += 1
-            self._journal.write(Action.BAN_SKIPPED, f"{ban.target} is in the allowlist", ban=ban)
-            return
-        self.counters.bans += 1
-        self._enforcement.submit(ban._replace(earlier=self._enforcement.history.get(ban.target, 0)))
-
-    def _failed_while_banned(self, target: Target) -> None:
-        """Put a ban in once more that does not bite: somebody may have emptied the set."""
-        self.counters.after_ban += 1
-        ban = self._enforcement.active.get(target)
-        if ban is None:
-            return
-        now = self._clock()
-        if now - self._reasserted.get(target, ban.since) > BITES_AFTER:
-            if len(self._reasserted) > len(self._enforcement.active):
-                self._reasserted.clear()
-            self._reasserted[target] = now
-            self._enforcement.submit(ban)
+    @property
+    def counters(self) -> Counters:
+        """What was counted since the start."""
+        return self._judge.counters
 
     # -- the administrator --------------------------------------------------------------------------------------------
 
     @property
     def default_bantime(self) -> int | None:
         """How long a manual ban lasts when nobody says, in milliseconds; None = permanent."""
-        return self._jail.policy.bantime
+        return self._judge.jail.policy.bantime
 
     @property
     def ready(self) -> bool:
@@ -228,7 +144,7 @@ class Guard:
             FirewallError: the kernel refused.
         """
         lifted = await self._enforcement.unban([target], Origin.MANUAL)
-        self._jail.forget(Address(target))
+        self._judge.jail.forget(Address(target))
         return lifted[0] if lifted else None
 
     async def unban_all(self) -> int:
@@ -254,7 +170,7 @@ class Guard:
                 "waiting": self._recorder.waiting,
             },
             "bans": {"active": len(self._enforcement.active), "waiting": len(self._enforcement.waiting)},
-            "jail": {"tracked": len(self._jail), "evicted": self._jail.evicted},
+            "jail": {"tracked": len(self._judge.jail), "evicted": self._judge.jail.evicted},
             "totals": {
                 "events": counters.events,
                 "failures": counters.failures,
@@ -267,9 +183,10 @@ class Guard:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    async def _remember_positions(self) -> None:
+    async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(REMEMBER_EVERY)
+            await asyncio.sleep(TICK)
+            self._judge.release()
             self._remember_position()
 
     def _remember_position(self) -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from amiguard.asterisk.schema import SecurityEvent
+from amiguard.chansip import PATIENCE
 from amiguard.errors import BanRefused, FirewallError, StoreError
-from amiguard.guard import BITES_AFTER, Guard
+from amiguard.guard import Guard
 from amiguard.jail import Policy
 from amiguard.journal import Action
+from amiguard.judge import BITES_AFTER
 from amiguard.model import Address, Ban, Reason, Target, Timestamp
 from amiguard.ports import Change, Ended, Ending, Notice, NoticeKind, Position, Saved
 from tests.lab.waiting import until
@@ -115,6 +117,7 @@ class World:
     notifier: RecordingNotifier = field(default_factory=RecordingNotifier)
     now: int = 1_000_000
     allow: tuple[str, ...] = ("127.0.0.0/8",)
+    log_followed: bool = False
 
     def guard(self) -> Guard:
         return Guard(
@@ -125,6 +128,7 @@ class World:
             notifiers=[self.notifier],
             journal=self.journal,
             clock=lambda: self.now,
+            log_followed=self.log_followed,
         )
 
     @asynccontextmanager
@@ -392,24 +396,35 @@ async def test_a_line_counts_at_its_own_time_and_not_when_it_is_too_old() -> Non
         assert guard.counters.bans == 0, "the first of the five is older than findtime by now"
 
 
-async def test_chan_sip_is_believed_about_addresses_only_in_the_log_once_one_is_followed() -> None:
-    world = World()
+async def test_chan_sip_is_believed_about_addresses_only_in_the_log_where_one_is_followed() -> None:
+    world = World(log_followed=True)
     async with world.running() as guard:
         for _ in range(5):
-            guard.observe(chan_sip(ATTACKER), "log")
             guard.observe(chan_sip("9.9.9.9"), "ami")
             guard.observe(chan_sip("9.9.9.9"), "security-log")
+            guard.observe(chan_sip(ATTACKER), "log")
         await until(lambda: ATTACKER in world.firewall.dropped)
 
         assert set(world.firewall.dropped) == {ATTACKER}
+        assert guard.counters.failures == 5
 
 
-async def test_without_a_log_chan_sip_in_ami_still_counts() -> None:
+async def test_chan_sip_in_ami_counts_where_the_log_has_no_notice_lines() -> None:
+    world = World(log_followed=True)
+    async with world.running() as guard:
+        for _ in range(5):
+            guard.observe(chan_sip(ATTACKER), "ami")
+        assert guard.counters.failures == 0
+        world.now += PATIENCE + 1
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+
+async def test_without_a_log_chan_sip_in_ami_counts_at_once() -> None:
     world = World()
     async with world.running() as guard:
         for _ in range(5):
             guard.observe(chan_sip(ATTACKER), "ami")
-        await until(lambda: ATTACKER in world.firewall.dropped)
+        assert guard.counters.bans == 1
 
 
 class StaticSource:

@@ -1,0 +1,59 @@
+"""Who a user of chan_sip is: the witness that knows it, and those that only repeat what he says.
+
+The sender chooses the address that chan_sip's events name, in AMI and in SECURITY lines (`Via: ...;maddr=`); its NOTICE
+lines name the true one. So where a log with NOTICE lines is followed, the others are not believed. Whether it has such
+lines shows with the first of them: until then, the others wait for `PATIENCE`, and count if none came."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.model import Timestamp
+
+PATIENCE = 2_000
+"""Milliseconds in which the NOTICE line of an event must have come."""
+
+REMEMBERED = 24 * 3600 * 1000
+"""Milliseconds for which one NOTICE line shows that the log has them."""
+
+CAPACITY = 1_000
+"""Events that wait at most; beyond it the oldest count at once."""
+
+
+class Told(NamedTuple):
+    """What a witness told, and when it happened."""
+
+    event: SecurityEvent
+    source: str
+    at: Timestamp
+
+
+class ChanSip:
+    """Sorts what is told of chan_sip. `log_followed`: whether a log is read at all."""
+
+    def __init__(self, *, log_followed: bool) -> None:
+        self._log_followed = log_followed
+        self._noticed: Timestamp | None = None
+        self._waiting: deque[tuple[Timestamp, Told]] = deque()
+
+    def admit(self, told: Told, now: Timestamp) -> list[Told]:
+        """Take what was told at `now`; return what may be judged."""
+        if told.source == "log":
+            self._noticed = now
+            self._waiting.clear()
+            return [told]
+        if not self._log_followed or told.event.tampered:
+            return [told]
+        if self._noticed is not None and now - self._noticed <= REMEMBERED:
+            return []
+        self._waiting.append((now, told))
+        return self.release(now)
+
+    def release(self, now: Timestamp) -> list[Told]:
+        """Return what waited for a NOTICE line in vain."""
+        out = []
+        while self._waiting and (now - self._waiting[0][0] > PATIENCE or len(self._waiting) > CAPACITY):
+            out.append(self._waiting.popleft()[1])
+        return out

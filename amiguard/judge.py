@@ -1,0 +1,125 @@
+"""From an event to a decision, in one step of the loop: weighs, counts, and hands bans to enforcement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amiguard.allowlist import Allowlist
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.asterisk.weights import Signal, failure_of, row_of
+from amiguard.attempts import Attempts, key_of
+from amiguard.chansip import ChanSip, Told
+from amiguard.enforcement import Enforcement
+from amiguard.jail import Jail, Policy
+from amiguard.journal import Action, Journal
+from amiguard.model import Failure, Reason, Target, Timestamp
+from amiguard.ports import Clock
+
+BITES_AFTER = 2_000
+"""Milliseconds after a ban in which events of before it still arrive. One that comes later got past the kernel."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the start."""
+
+    events: int = 0
+    failures: int = 0
+    injections: int = 0
+    bans: int = 0
+    skipped: int = 0
+    """Bans that the allowlist prevented."""
+    after_ban: int = 0
+    """Failures of targets that were banned already."""
+
+
+class Judge:
+    """Decides who is banned."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        allowlist: Allowlist,
+        enforcement: Enforcement,
+        journal: Journal,
+        clock: Clock,
+        *,
+        log_followed: bool,
+    ) -> None:
+        self.counters = Counters()
+        self.jail = Jail(policy)
+        self._allowlist = allowlist
+        self._enforcement = enforcement
+        self._journal = journal
+        self._clock = clock
+        self._attempts = Attempts()
+        self._chan_sip = ChanSip(log_followed=log_followed)
+        self._reasserted: dict[Target, Timestamp] = {}
+
+    def observe(self, event: SecurityEvent, source: str, at: Timestamp | None = None) -> None:
+        """Judge one security event that happened at `at` (None = now), as `source` told it."""
+        self.counters.events += 1
+        now = self._clock()
+        if at is None:
+            at = now
+        elif now - at > self.jail.policy.findtime:
+            return
+        if event.service == "SIP":
+            for told in self._chan_sip.admit(Told(event, source, at), now):
+                self._weigh(*told)
+        else:
+            self._weigh(event, source, at)
+
+    def release(self) -> None:
+        """Judge what has waited for a better witness in vain; to be called every second or so."""
+        for told in self._chan_sip.release(self._clock()):
+            self._weigh(*told)
+
+    def _weigh(self, event: SecurityEvent, source: str, at: Timestamp) -> None:
+        row = row_of(event)
+        signal = row.signal
+        if signal is Signal.NOTHING:
+            return
+        if signal is Signal.CHALLENGE:
+            failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
+        elif self._enforcement.holds(event.address):
+            self._failed_while_banned(event.address)
+            return
+        elif signal is Signal.GUESS:
+            failure = self._attempts.guess(failure_of(event, row, at, source))
+        else:
+            failure = self._attempts.probe(failure_of(event, row, at, source))
+        if failure is not None:
+            self._count(failure)
+
+    def _count(self, failure: Failure) -> None:
+        self.counters.failures += 1
+        ban = self.jail.observe(failure)
+        count = ban.failures if ban is not None else self.jail.failures(failure.address)
+        if failure.reason is Reason.INJECTION:
+            self.counters.injections += 1
+            message = "header lines were smuggled into an event"
+            self._journal.write(Action.INJECTION, message, failure=failure, failures=count)
+        else:
+            self._journal.write(Action.FAILURE, failure=failure, failures=count)
+        if ban is None:
+            return
+        if self._allowlist.covers(ban.target):
+            self.counters.skipped += 1
+            self._journal.write(Action.BAN_SKIPPED, f"{ban.target} is in the allowlist", ban=ban)
+            return
+        self.counters.bans += 1
+        self._enforcement.submit(ban._replace(earlier=self._enforcement.history.get(ban.target, 0)))
+
+    def _failed_while_banned(self, target: Target) -> None:
+        """Put a ban in once more that does not bite: somebody may have emptied the set."""
+        self.counters.after_ban += 1
+        ban = self._enforcement.active.get(target)
+        if ban is None:
+            return
+        now = self._clock()
+        if now - self._reasserted.get(target, ban.since) > BITES_AFTER:
+            if len(self._reasserted) > len(self._enforcement.active):
+                self._reasserted.clear()
+            self._reasserted[target] = now
+            self._enforcement.submit(ban)
