@@ -79,9 +79,16 @@ class Jail:
         if len(times) >= policy.maxretry:
             del self._offenders[failure.address]
             return self._ban(offender, failure)
-        offender.level = min(len(times), LEVELS) - 1 + (LEVELS if offender.connected else 0)
-        self._levels[offender.level][failure.address] = offender
+        self._rank(failure.address, offender)
         return None
+
+    def prove(self, address: Address) -> None:
+        """A second witness told of a counted failure over a connection: the offender's address is proven."""
+        offender = self._offenders.get(address)
+        if offender is not None and not offender.connected:
+            del self._levels[offender.level][address]
+            offender.connected = True
+            self._rank(address, offender)
 
     def failures(self, address: Address) -> int:
         """Return how many failures of this address count at its last one."""
@@ -93,6 +100,10 @@ class Jail:
         offender = self._offenders.pop(address, None)
         if offender is not None:
             del self._levels[offender.level][address]
+
+    def _rank(self, address: Address, offender: _Offender) -> None:
+        offender.level = min(len(offender.times), LEVELS) - 1 + (LEVELS if offender.connected else 0)
+        self._levels[offender.level][address] = offender
 
     def _record(self, offender: _Offender, failure: Failure) -> None:
         maxretry, times = self.policy.maxretry, offender.times

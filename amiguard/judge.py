@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
-from amiguard.asterisk.weights import Signal, failure_of, row_of
+from amiguard.asterisk.weights import Signal, evidence_of, failure_of, row_of
 from amiguard.attempts import Attempts, key_of
 from amiguard.chansip import ChanSip, Told
 from amiguard.enforcement import Enforcement
 from amiguard.jail import Jail, Policy
 from amiguard.journal import Action, Journal
-from amiguard.model import Failure, Reason, Target, Timestamp
+from amiguard.model import Evidence, Failure, Reason, Target, Timestamp
 from amiguard.ports import Clock
 
 BITES_AFTER = 2_000
@@ -91,6 +91,8 @@ class Judge:
             failure = self._attempts.probe(failure_of(event, row, at, source))
         if failure is not None:
             self._count(failure)
+        elif evidence_of(event) is Evidence.CONNECTED:  # the log told first, but knows no transport
+            self.jail.prove(event.address)
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1

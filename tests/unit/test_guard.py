@@ -383,6 +383,17 @@ async def test_an_attempt_that_ami_and_the_log_tell_of_counts_once() -> None:
         await until(lambda: ATTACKER in world.firewall.dropped)
 
 
+async def test_a_connection_that_only_ami_knows_of_proves_the_address_though_the_log_told_first() -> None:
+    world = World()
+    async with world.running() as guard:
+        for i in range(5):
+            guard.observe(guess(session=str(i))._replace(transport=""), "log")
+            guard.observe(guess(session=str(i))._replace(transport="TLS"), "ami")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+        assert world.firewall.dropped == {ATTACKER: 3_600_000}
+
+
 async def test_a_line_counts_at_its_own_time_and_not_when_it_is_too_old() -> None:
     world = World()
     async with world.running() as guard:

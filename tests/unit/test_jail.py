@@ -90,6 +90,19 @@ def test_the_bantime_follows_the_best_evidence() -> None:
     assert (unproven.evidence, unproven.until) == (Evidence.DATAGRAM, 4 + 3_600_000)
 
 
+def test_what_a_second_witness_proves_is_not_lost() -> None:
+    jail = Jail(POLICY)
+    for at in range(4):
+        jail.observe(failure(at))
+    jail.prove(Address(Target("192.0.2.1")))
+    jail.prove(Address(Target("192.0.2.99")))
+    ban = jail.observe(failure(4))
+
+    assert ban is not None
+    assert ban.evidence is Evidence.CONNECTED
+    assert len(jail) == 0
+
+
 def test_a_permanent_bantime_has_no_end() -> None:
     ban = Jail(Policy(1, 600_000, None, None)).observe(failure(0))
 
