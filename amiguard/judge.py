@@ -91,8 +91,8 @@ class Judge:
             failure = self._attempts.probe(failure_of(event, row, at, source))
         if failure is not None:
             self._count(failure)
-        elif evidence_of(event) is Evidence.CONNECTED:  # the log told first, but knows no transport
-            self.jail.prove(event.address)
+        elif signal is not Signal.CHALLENGE and evidence_of(event) is Evidence.CONNECTED:
+            self.jail.prove(event.address)  # the log told of it first, and knows no transport
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1
