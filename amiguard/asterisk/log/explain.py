@@ -87,7 +87,7 @@ def _event(event: SecurityEvent) -> list[tuple[str, str]]:
 
 
 def _nearest(line: bytes) -> tuple[tuple[str, str], ...]:
-    found = prefix.BRACKETED.match(line) or prefix.SYSLOG.match(line)
+    found = prefix.match(line)
     if found is not None:
         file, message = found["file"], line[found.end() :]
     elif (decoded := jsonlines.decode(line)) is not None:

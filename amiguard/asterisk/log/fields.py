@@ -27,19 +27,19 @@ def address(text: bytes) -> Address | None:
 def endpoint(text: bytes) -> tuple[Address, int] | None:
     """Return the address and the port (0 = none given) of an `ENDPOINT`; None = it is no address."""
     host, colon, port = text.rpartition(b":")
-    if text.startswith(b"["):
-        host, _, port = text[1:].partition(b"]")
-        if port and not port.startswith(b":"):
-            return None
-        port = port[1:]
-    elif not colon or b":" in host:
-        host, port = text, b""
+    if not colon or b":" in host:  # IPv6, or no port
+        if text.startswith(b"["):
+            host, _, port = text[1:].partition(b"]")
+            if port and not port.startswith(b":"):
+                return None
+            port = port[1:] or b"0"
+        else:
+            host, port = text, b"0"
     found = address(host)
-    if found is None:
+    if found is None or not port.isdigit():
         return None
-    if not port:
-        return found, 0
-    return (found, number) if port.isdigit() and (number := int(port)) <= HIGHEST_PORT else None
+    number = int(port)
+    return (found, number) if number <= HIGHEST_PORT else None
 
 
 def text(raw: bytes | None) -> str:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from amiguard.asterisk.log.fields import HIGHEST_PORT, address, endpoint, text
-from amiguard.asterisk.log.table import GROUPS, ONLY, ROWS, Row, Trust
+from amiguard.asterisk.log.table import ONLY, ROWS, Row, Trust
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.model import Address
 
@@ -48,7 +48,7 @@ def read(file: bytes, level: bytes, line: bytes, start: int, *, proves: bool) ->
 
 
 def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
-    reason, before, at, port, account, session, transport = found.group(*GROUPS)
+    reason, before, at, port, account, session, transport = found.group(*row.groups)
     shape, name, acl = row.outcomes[reason or ONLY]
     trust = row.trust
     if trust is Trust.NONE:

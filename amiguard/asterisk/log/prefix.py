@@ -5,8 +5,8 @@ Asterisk writes (`main/logger.c`):
 `[date] LEVEL[thread][call]: file:line function: message` into `[plain]` files and on the console (there in colour), and
 `LEVEL[thread][call]: file:line in function: message` into syslog, which puts a part of its own before it.
 
-Both patterns capture the date, the stamp of syslog, the level, the thread and the file; the message begins at their
-end. Levels that tell of no attempt do not match."""
+Both patterns capture, in this order, the stamp of syslog, the date, the level, the thread and the file; the message
+begins at their end. Levels that tell of no attempt do not match."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORIGIN = (
     rb"(?::\d{1,6}(?: in)? [A-Za-z0-9_@ .-]{1,80})?): {1,2}"
 )
 DATE = rb"\[(?P<date>[^\]\n]{1,64})\] "
-BRACKETED = re.compile(DATE + ORIGIN + rb"(?P<stamp>(?!))?")
+BRACKETED = re.compile(rb"(?P<stamp>(?!))?" + DATE + ORIGIN)
 SYSLOG = re.compile(
     rb"(?:<\d{1,3}>)?(?:(?P<stamp>[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
     rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
@@ -32,3 +32,8 @@ BANNER = re.compile(rb"\[[^\]\n]{1,64}\] Asterisk \S{1,64} built by ")
 """What Asterisk writes whenever it opens a log file, `[json]` ones too (`make_logchannel`)."""
 
 COLOUR = re.compile(rb"\x1b\[[0-9;]{0,16}m")
+
+
+def match(line: bytes) -> re.Match[bytes] | None:
+    """Return the match of a line's prefix; None = it has none, or a level that tells of no attempt."""
+    return BRACKETED.match(line) if line.startswith(b"[") else SYSLOG.match(line)

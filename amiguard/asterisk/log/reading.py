@@ -86,12 +86,12 @@ class LogReader:
             line = prefix.COLOUR.sub(b"", line)
         if self._security.torn is not None and (joined := self._join(line, now)):
             return joined
-        found = prefix.BRACKETED.match(line) if line.startswith(b"[") else prefix.SYSLOG.match(line)
+        found = prefix.match(line)
         if found is None:
             if self.kind in UNPROVEN and line and not prefix.BANNER.match(line):
                 self.kind = Kind.PLAIN
             return None
-        date, level, thread, file, stamp = found.group("date", "level", "thread", "file", "stamp")
+        stamp, date, level, thread, file = found.groups()
         self.kind = Kind.PLAIN if stamp is None else Kind.SYSLOG
         if file not in WATCHED:
             return None
@@ -129,7 +129,7 @@ class LogReader:
             return Reading(shape, Channel.ALARM, at, None)
         if shape in PAIRED and not self._pairs.counts(notice, thread, now if at is None else at):
             event = None
-        return Reading(shape, Channel.NOTICE, at, event)
+        return tuple.__new__(Reading, (shape, Channel.NOTICE, at, event))
 
     def _read_security(self, line: bytes, start: int, now: Timestamp) -> Reading | None:
         said = self._security.read(line, start, proves=self._proves)
@@ -139,7 +139,7 @@ class LogReader:
         at = self._event_times.read(stamp, now)
         if event is None:
             return Reading("security-ambiguous" if ambiguous else "security-torn", Channel.ALARM, at, None)
-        return Reading("security", Channel.SECURITY, at, event)
+        return tuple.__new__(Reading, ("security", Channel.SECURITY, at, event))
 
     def _join(self, line: bytes, now: Timestamp) -> Reading | None:
         said = self._security.join(line[:LONGEST], proves=self._proves)

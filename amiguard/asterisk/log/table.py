@@ -57,6 +57,8 @@ class Row(NamedTuple):
     whole: re.Pattern[bytes] | None = None
     header: bool = False
     """Whether the account is the user in a From or To header: the text before the address."""
+    groups: tuple[int, ...] = ()
+    """Where `pattern` captures `GROUPS`; `ROWS` has it filled in."""
 
 
 GROUPS = ("reason", "before", "at", "port", "account", "session", "transport")
@@ -248,5 +250,10 @@ TABLE = (
         "main/security_events.c:ast_security_event_report: invalid UTF-8 in a Call-ID or a name, and AMI is silent"),
 )  # fmt: skip
 
-ROWS = {file: tuple(row for row in TABLE if row.file == file) for file in {row.file for row in TABLE}}
+ROWS = {
+    file: tuple(
+        row._replace(groups=tuple(row.pattern.groupindex[name] for name in GROUPS)) for row in TABLE if row.file == file
+    )
+    for file in {row.file for row in TABLE}
+}
 """The rows of each of Asterisk's source files."""

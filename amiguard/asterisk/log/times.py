@@ -59,19 +59,22 @@ class Times:
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
         self._form = FORMS[0]
+        self._stamp = b""
+        self._stamped: Timestamp | None = None
         self._second = _Second(b"", b"", 0, 0)
         self._last: Timestamp | None = None
 
     def read(self, stamp: bytes, now: Timestamp) -> Timestamp | None:
         """Return what time `stamp` says; None = it says none that we understand. `now` helps where it is ambiguous."""
+        if stamp == self._stamp:
+            return self._stamped
         before, behind, length, at = self._second
         if len(stamp) == length and stamp.startswith(before) and stamp.endswith(behind):
             fraction = stamp[len(before) : length - len(behind)]
-            if not fraction:
-                return at
-            if fraction[1:].isdigit() and fraction[:1] in b".,":
+            if fraction[:1] in b".," and fraction[1:].isdigit():
                 return at + int(fraction[1:4].ljust(3, b"0"))
-        return self._read_new(stamp, now)
+        self._stamp, self._stamped = stamp, self._read_new(stamp, now)
+        return self._stamped
 
     def _read_new(self, stamp: bytes, now: Timestamp) -> Timestamp | None:
         found = self._form.fullmatch(stamp) or self._find(stamp)
@@ -82,7 +85,7 @@ class Times:
             return None
         fraction = found["fraction"] or b""
         end = found.end("fraction") if fraction else len(stamp)
-        if not fraction.startswith(b"-"):
+        if fraction and not fraction.startswith(b"-"):
             self._second = _Second(stamp[: end - len(fraction)], stamp[end:], len(stamp), at)
         if at <= now + SLACK:
             self._last = at
