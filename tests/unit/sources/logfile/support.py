@@ -34,6 +34,10 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
+def truncate(path: Path) -> None:
+    os.truncate(path, 0)
+
+
 def mode(path: Path, bits: int) -> None:
     path.chmod(bits)
 
@@ -52,7 +56,7 @@ def copy_and_truncate(path: Path) -> list[bytes]:
     """logrotate `copytruncate`; return what the copy holds."""
     copy = path.with_name(f"{path.name}.1")
     shutil.copyfile(path, copy)
-    os.truncate(path, 0)
+    truncate(path)
     return content(copy)
 
 

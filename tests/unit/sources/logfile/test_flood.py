@@ -52,6 +52,21 @@ async def test_a_writer_at_full_speed_takes_no_memory_and_loses_no_line(log: Pat
     assert most - before < 16 * MIB, "the file is the queue"
 
 
+async def test_a_line_without_end_takes_no_memory(log: Path) -> None:
+    append(log, b"x" * (64 * MIB) + b"\nafter\n")
+    before = resident()
+    most = 0
+
+    def sink(path: Path, line: bytes, live: bool) -> None:
+        nonlocal most
+        most = resident()
+
+    async with running(log, positions=[beginning(log)], sink=sink) as work:
+        await until(lambda: most > 0, what="the line after it")
+        assert work.source.status()["skipped"] == 1
+    assert most - before < 16 * MIB
+
+
 async def test_a_backlog_does_not_keep_others_waiting(log: Path) -> None:
     append(log, LINE * (64 * MIB // len(LINE)))
     lines = 0

@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from amiguard.sources.logfile.follower import GRACE
+from amiguard.sources.logfile.tail import HEAD
 from tests.lab.logwriter import Writer, numbers, writing
 from tests.lab.waiting import until, wait_until
-from tests.unit.sources.logfile.support import append, content, copy_and_truncate, move, running, touch
+from tests.unit.sources.logfile.support import append, content, copy_and_truncate, move, running, touch, truncate
 
 COUNT = 2_000
 RATE = 2_000
@@ -127,6 +128,21 @@ async def test_what_was_not_read_before_a_truncation_comes_from_the_copy(log: Pa
         await work.told(b"read", b"part of a line", b"unread", b"new")
 
 
+async def test_what_was_read_after_the_copying_is_kept(log: Path) -> None:
+    touch(log)
+    async with running(log) as work:
+        await work.up()
+        one = b"1" * HEAD
+        append(log, one + b"\npa")
+        await work.told(one)
+        append(log.with_name("full.1"), one + b"\npa")
+        append(log, b"rt")
+        await until(lambda: work.source.status()["behind"] == 0, what="all read")
+        truncate(log)
+        append(log, b"new\n")
+        await work.told(one, b"part", b"new")
+
+
 async def test_a_truncated_file_that_grew_beyond_the_old_end_is_noticed(log: Path) -> None:
     touch(log)
     async with running(log) as work:
@@ -145,8 +161,8 @@ async def test_a_file_cut_at_its_end_is_not_read_again(log: Path) -> None:
         lines = [b"line %03d" % number for number in range(200)]
         append(log, b"\n".join(lines) + b"\n")
         await work.told(*lines)
-        os.truncate(log, 1_800)
-        await until(lambda: work.source.positions()[0].offset == 1_800, what="the new end")
+        os.truncate(log, 1_350)
+        await until(lambda: work.source.positions()[0].offset == 1_350, what="the new end")
         append(log, b"new\n")
         await work.told(*lines, b"new")
 
