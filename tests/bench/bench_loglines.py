@@ -52,7 +52,8 @@ LOGS = (
         '%(port)d",Challenge="1795342076/1a6943d8a8549af4",Response="49b8f224176117c8",ExpectedResponse=""', EACH_GOAL),
     Log("PJSIP NOTICE, JSON", JSON + '{"location":{"filename":"res_pjsip/pjsip_distributor.c","function":'
         '"log_failed_request","line":722},"level":"NOTICE","message":"Request '
-        "'REGISTER' from '<sip:%(ms)d@10.99.0.1>' failed for '10.99.%(net)d.5:%(port)d' (callid: 42f0daa8a8a3-%(n)d) - Failed to authenticate\\n\"}}", EACH_GOAL),
+        "'REGISTER' from '<sip:%(ms)d@10.99.0.1>' failed for '10.99.%(net)d.5:%(port)d' (callid: 42f0daa8a8a3-%(n)d)"
+        ' - Failed to authenticate\\n"}}', EACH_GOAL),
 )  # fmt: skip
 
 
