@@ -54,15 +54,17 @@ async def test_a_writer_at_full_speed_takes_no_memory_and_loses_no_line(log: Pat
 
 async def test_a_line_without_end_takes_no_memory(log: Path) -> None:
     append(log, b"x" * (64 * MIB) + b"\nafter\n")
-    before = resident()
-    most = 0
+    before = most = resident()
 
-    def sink(path: Path, line: bytes, live: bool) -> None:
-        nonlocal most
-        most = resident()
+    async with running(log, positions=[beginning(log)]) as work:
 
-    async with running(log, positions=[beginning(log)], sink=sink) as work:
-        await until(lambda: most > 0, what="the line after it")
+        def arrived() -> bool:
+            nonlocal most
+            most = max(most, resident())
+            return bool(work.got)
+
+        await until(arrived, 10, "the line after it")
+        assert work.lines == [b"after"]
         assert work.source.status()["skipped"] == 1
     assert most - before < 16 * MIB
 
