@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 import termios
 import threading
 import time
@@ -29,6 +30,7 @@ RUNS = 3
 """Of the decisions, of which the best counts: on a shared machine the others measure the neighbours."""
 
 STEP = 0.001
+PATIENCE = 60
 PIDFD_GETFD = 438
 TCPI_BYTES_RECEIVED = 128
 """Offset in `struct tcp_info`, include/uapi/linux/tcp.h."""
@@ -89,7 +91,11 @@ async def _finished(daemon: Daemon) -> Any:
         waiting = last["bans"]["waiting"] + last["store"]["waiting"]
         return bool(last["totals"]["events"] >= EVENTS_IN_ALL and not waiting)
 
-    await until(done, timeout=120, what="every event is handled")
+    try:
+        await until(done, timeout=PATIENCE, what="every event is handled")
+    except AssertionError:
+        print(last, *daemon.lines()[-5:], daemon.errors, sep="\n", file=sys.stderr)
+        raise
     return last
 
 
