@@ -107,7 +107,7 @@ async def smtp_server(
     finally:
         server.close()
         for one in protocols:
-            if isinstance(one.transport, asyncio.WriteTransport):
+            if isinstance(one.transport, asyncio.WriteTransport) and not one.transport.is_closing():
                 one.transport.abort()
         await server.wait_closed()
 

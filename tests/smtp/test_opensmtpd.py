@@ -11,7 +11,6 @@ import pytest
 from amiguard.journal import Action
 from amiguard.notifiers.mail import probe
 from amiguard.ports import Notice, NoticeKind
-from tests.lab.chroots import chroot
 from tests.lab.waiting import until
 from tests.smtp.mailing import NOW, Lines, ban_notice, letters, mail_settings, mailing
 from tests.smtp.opensmtpd import PORT, OpenSmtpd, opensmtpd
@@ -21,8 +20,8 @@ pytestmark = [pytest.mark.smtp, pytest.mark.netns]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSmtpd]:
-    with opensmtpd(chroot("opensmtpd"), tmp_path_factory.mktemp("opensmtpd")) as running:
+def server(opensmtpd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSmtpd]:
+    with opensmtpd(opensmtpd_root, tmp_path_factory.mktemp("opensmtpd")) as running:
         yield running
 
 
