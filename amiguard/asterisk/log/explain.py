@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from amiguard.asterisk.log import jsonlines, prefix
 from amiguard.asterisk.log.fields import text
-from amiguard.asterisk.log.reading import SECURITY, Channel, Kind, LogReader, Reading
+from amiguard.asterisk.log.reading import SECURITY_LOG, Channel, Kind, LogReader, Reading
 from amiguard.asterisk.log.table import ROWS, TABLE, Row
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import evidence_of, row_of
@@ -94,7 +94,7 @@ def _nearest(line: bytes) -> tuple[tuple[str, str], ...]:
         file, message = decoded.file, decoded.message
     else:
         return (("conclusion", "no line of Asterisk's log of level NOTICE, WARNING, ERROR or SECURITY"),)
-    if file == SECURITY:
+    if file == SECURITY_LOG:
         return (("rule", SECURITY_RULE), ("conclusion", "the fields are not those of any event, in its order"))
     if file not in ROWS:
         return (("conclusion", f"no rule for lines of {text(file)}"),)

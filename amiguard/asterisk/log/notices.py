@@ -7,19 +7,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from amiguard.asterisk.log.fields import HIGHEST_PORT, address, endpoint, text
-from amiguard.asterisk.log.table import ONLY, ROWS, Row, Trust
+from amiguard.asterisk.log.table import ONLY, ROWS, Row
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.model import Address
 
 
 class Notice(NamedTuple):
-    """What a line says. `event` None: nothing that counts, or (`ambiguous`) nobody knows of whom."""
+    """What a line says. `address` None: nobody knows of whom. `event` None: nothing that counts."""
 
     shape: str
-    trust: Trust
     address: Address | None
     event: SecurityEvent | None
-    ambiguous: bool
 
 
 def _starts(rows: tuple[Row, ...]) -> re.Pattern[bytes]:
@@ -50,13 +48,12 @@ def read(file: bytes, level: bytes, line: bytes, start: int, *, proves: bool) ->
 def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
     reason, before, at, port, account, session, transport = found.group(*row.groups)
     shape, name, acl = row.outcomes[reason or ONLY]
-    trust = row.trust
-    if trust is Trust.NONE:
-        return Notice(shape, trust, None, None, ambiguous=False)
+    if at is None:
+        return Notice(shape, None, None)
     if row.mark is not None and (row.whole is None or b'"' in before):
         place = _place(row, row.mark, found)
         if place is None:
-            return Notice(shape, trust, None, None, ambiguous=True)
+            return Notice(shape, None, None)
         at, session = place["at"], session and found.string[place.end() : found.end("session")]
     source = endpoint(at) if port is None else _host_port(at, port)
     if source is None:
@@ -67,10 +64,10 @@ def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
             SecurityEvent,
             (
                 name, row.service, *source, (_word(transport) if transport else row.transport) if proves else "",
-                text(_user(before) if row.header else account), text(session), acl, False, False,
+                text(_user(before) if row.header else account), text(session) if session else "", acl, False, False,
             ),
         )  # fmt: skip
-    return tuple.__new__(Notice, (shape, trust, source[0], event, False))
+    return tuple.__new__(Notice, (shape, source[0], event))
 
 
 def _place(row: Row, mark: re.Pattern[bytes], found: re.Match[bytes]) -> re.Match[bytes] | None:
