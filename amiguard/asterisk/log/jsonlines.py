@@ -14,7 +14,6 @@ LEVEL = b'"level":'
 INITIALS = b"NWES"
 """What the levels begin with that may tell of an attempt: NOTICE, WARNING, ERROR, SECURITY."""
 
-TEXT = rb'"((?:[^"\\]|\\.)*+)"'
 OBJECT = re.compile(
     rb'\{"hostname": ?"(?:[^"\\]|\\.)*+", ?"timestamp": ?"([^"\\]*+)", ?'
     rb'"identifiers": ?\{"lwp": ?([0-9]{1,10}), ?"callid": ?"[^"\\]*+"\}, ?'
@@ -58,7 +57,7 @@ def decode(line: bytes) -> Line | None:
             message = json.loads(b'"' + message + b'"').encode("utf-8", "surrogatepass")
         except ValueError:
             return None
-    return Line(date, level, thread, _base(file), message)
+    return tuple.__new__(Line, (date, level, thread, _base(file), message))
 
 
 def _decode_any(line: bytes) -> Line | None:

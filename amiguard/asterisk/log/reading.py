@@ -3,7 +3,7 @@
 A plain log can be forged by one UDP packet: PJSIP dumps a packet without CSeq into it verbatim, so its body can hold a
 perfect line of any shape, and a lone ESC in a header erases what follows it (`main/term.c:term_strip`). So a plain line
 never proves an address, whatever transport it names. A line of a JSON file can't be forged like that, and keeps it.
-`LogReader._proves` is the one place of this rule."""
+`LogReader._is` is the one place of this rule."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Channel(StrEnum):
     ALARM = "alarm"
 
 
-PLAIN, SYSLOG, JSON, NOTICE, SECURITY = Kind.PLAIN, Kind.SYSLOG, Kind.JSON, Channel.NOTICE, Channel.SECURITY
+UNKNOWN, PLAIN, SYSLOG, NOTICE, SECURITY = Kind.UNKNOWN, Kind.PLAIN, Kind.SYSLOG, Channel.NOTICE, Channel.SECURITY
 """What the way of every line needs: to look a member up in its class takes ten times as long."""
 
 
@@ -76,7 +76,7 @@ class LogReader:
     `zone` is Asterisk's own, for times without an offset. `kind` is what an earlier reader of the same file found."""
 
     def __init__(self, zone: tzinfo, kind: Kind = Kind.UNKNOWN) -> None:
-        self.kind = kind
+        self._is(kind)
         self._times = Times(zone)
         self._event_times = Times(UTC)
         self._security = Security()
@@ -93,10 +93,12 @@ class LogReader:
         found = prefix.match(line)
         if found is None:
             if self.kind in UNPROVEN and line and not prefix.BANNER.match(line):
-                self.kind = Kind.PLAIN
+                self._is(Kind.PLAIN)
             return None
         stamp, date, level, thread, file = found.groups()
-        self.kind = PLAIN if stamp is None else SYSLOG
+        kind = PLAIN if stamp is None else SYSLOG
+        if self.kind is not kind:
+            self._is(kind)
         if file not in WATCHED:
             return None
         if len(line) > LONGEST:
@@ -104,15 +106,15 @@ class LogReader:
         line = line.removesuffix(b"\r")
         return self._read_message((file, level, thread, date or stamp or b""), line, found.end(), now)
 
-    @property
-    def _proves(self) -> bool:
-        """Whether a line of this log can prove an address: the one place of that rule."""
-        return self.kind is JSON
+    def _is(self, kind: Kind) -> None:
+        """Note what kind of log this is, and so whether its lines can prove an address: the one place of that rule."""
+        self.kind = kind
+        self._proves = kind is Kind.JSON
 
     def _read_json(self, line: bytes, now: Timestamp) -> Reading | None:
-        if self.kind is Kind.UNKNOWN:
-            self.kind = Kind.JSON
-        if jsonlines.hint(line[: LONGEST + 1]) not in WATCHED:
+        if self.kind is UNKNOWN:
+            self._is(Kind.JSON)
+        if jsonlines.hint(line) not in WATCHED:
             return None
         found = jsonlines.decode(line) if len(line) <= LONGEST else None
         if found is None:
@@ -123,7 +125,7 @@ class LogReader:
     def _read_message(self, origin: Origin, line: bytes, start: int, now: Timestamp) -> Reading | None:
         file, level, thread, date = origin
         if file == SECURITY_LOG:
-            return self._read_security(line, start, now)
+            return self._read_security(line, start, now) if level == b"SECURITY" else None
         notice = notices.read(file, level, line, start, proves=self._proves)
         if notice is None:
             return None

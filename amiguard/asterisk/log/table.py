@@ -85,7 +85,12 @@ ONLY = b""
 QUOTED = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 FROM = re.compile(rb"(?:" + QUOTED + rb" )?<(?:[^<>\s\"]++|" + QUOTED + rb")*+>?", re.DOTALL)
 FAILED_FOR = re.compile(rb"' failed for '(?P<at>" + ENDPOINT + rb")' \(callid: ")
-REQUEST = rb"Request (?:'[^ ]{1,255}' )?from '(?>(?P<before>.*?)' failed for '" + AT + rb"' \(callid: )(?P<session>.*)"
+REQUEST = (
+    rb"Request (?:'[^ ]{1,255}' )?from '(?P<before>[^']*+(?:'(?! failed for '" + ENDPOINT + rb"' \(callid: )[^']*+)*+)"
+    rb"' failed for '" + AT + rb"' \(callid: (?P<session>.*)"
+)
+"""`before` ends at the first place that looks like Asterisk's own address."""
+
 REASONS = (
     b"No matching endpoint found",
     b"Failed to authenticate",
