@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import Signal, evidence_of, failure_of, row_of
 from amiguard.attempts import Attempts, key_of
 from amiguard.chansip import ChanSip, Told
-from amiguard.enforcement import Enforcement
 from amiguard.jail import Jail, Policy
 from amiguard.journal import Action, Journal
-from amiguard.model import Evidence, Failure, Reason, Target, Timestamp
+from amiguard.model import Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.ports import Clock
 
 BITES_AFTER = 2_000
@@ -33,6 +34,24 @@ class Counters:
     """Failures of targets that were banned already."""
 
 
+class Bans(Protocol):
+    """The bans as the judge sees them: whoever carries its decisions out."""
+
+    @property
+    def active(self) -> Mapping[Target, Ban]:
+        """Those that are in force."""
+
+    @property
+    def history(self) -> Mapping[Target, int]:
+        """How often each target was banned in all."""
+
+    def holds(self, target: Target) -> bool:
+        """Whether this very target is banned, or about to be."""
+
+    def submit(self, ban: Ban) -> None:
+        """Take a decided ban, or one that is in force and does not bite."""
+
+
 class Judge:
     """Decides who is banned."""
 
@@ -40,7 +59,7 @@ class Judge:
         self,
         policy: Policy,
         allowlist: Allowlist,
-        enforcement: Enforcement,
+        enforcement: Bans,
         journal: Journal,
         clock: Clock,
         *,
