@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from amiguard.errors import SettingsError
 from amiguard.settings.kinds import Allowed, SocketPath
 from amiguard.settings.model import PREFIX, Settings
 from amiguard.settings.places import Given, gather, given_outside_secrets
+
+POLICY = ("asterisk_timezone", "maxretry", "findtime", "bantime", "unproven_bantime", "ignoreip")
+"""What decides who is banned for how long."""
 
 _SHOWN = 64
 
@@ -52,6 +55,34 @@ def control_socket(env_file: Path | None = None, environ: Mapping[str, str] | No
     except ValidationError as error:
         raise SettingsError([f"{name}{given.place}: {_mistake(entry)}" for entry in _entries(error)]) from None
     return path
+
+
+def load_policy(
+    options: Mapping[str, str],
+    logs: Sequence[Path],
+    env_file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Return settings of which only those of `POLICY` are looked at, for commands that judge `logs` and nothing else.
+
+    `options` are what the command line gives, by setting; they win over the environment, which wins over the dotenv
+    file.
+
+    Raises:
+        SettingsError: one of these is wrong, or the dotenv file can't be read.
+    """
+    given: dict[str, Given] = {}
+    for field in POLICY:
+        name = f"{PREFIX}{field.upper()}"
+        if field in options:
+            given[name] = Given(options[field], f" (from --{field.replace('_', '-')})")
+        elif found := given_outside_secrets(name, env_file, os.environ if environ is None else environ):
+            given[name] = found
+    values = {_field(name): value.text for name, value in given.items()}
+    try:
+        return Settings.model_validate({"asterisk_log": tuple(logs), **values})
+    except ValidationError as error:
+        raise SettingsError(_problems(error, given)) from None
 
 
 def _field(variable: str) -> str:

@@ -47,7 +47,7 @@ def explain(line: bytes, zone: tzinfo, now: Timestamp, reader: LogReader | None 
     if reading.event is None:
         fields.append(("conclusion", _silence(reading)))
         return Explanation(matched=True, counts=False, fields=tuple(fields))
-    fields += _event(reading.event)
+    fields += event_fields(reading.event)
     return Explanation(matched=True, counts=row_of(reading.event).weight > 0, fields=tuple(fields))
 
 
@@ -72,7 +72,8 @@ def _silence(reading: Reading) -> str:
     return "counts nobody: no attack, or a line before it told of the same attempt"
 
 
-def _event(event: SecurityEvent) -> list[tuple[str, str]]:
+def event_fields(event: SecurityEvent) -> list[tuple[str, str]]:
+    """Return what an event names, and what it counts and why, as `Explanation.fields`."""
     row = row_of(event)
     counted = f"counts {row.weight} ({row.reason})" if row.weight else "counts nothing"
     return [

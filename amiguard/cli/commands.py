@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from amiguard import __version__
+from amiguard.cli import looking_back
+from amiguard.cli.speaking import NO, UNREACHABLE, EnvFile, Json, as_json, complain, say, wrong
 from amiguard.errors import AmiguardError, ControlError, InvalidAddress, SettingsError
 from amiguard.model import Target, parse_target
 
@@ -19,19 +21,11 @@ if TYPE_CHECKING:
     from amiguard.control.client import ControlClient
     from amiguard.settings import Settings
 
-NO = 1
-WRONG = 2
-UNREACHABLE = 3
-
 T = TypeVar("T")
 
-EnvFile = Annotated[
-    Path | None, typer.Option("--env-file", help="Read settings from this dotenv file too.", show_default=False)
-]
 Socket = Annotated[
     Path | None, typer.Option("--socket", help="The daemon's control socket.", show_default="AMIGUARD_CONTROL_SOCKET")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 SomeTarget = Annotated[str, typer.Argument(metavar="ADDRESS", help="An address, or a network such as 192.0.2.0/24.")]
 
 app = typer.Typer(
@@ -96,6 +90,10 @@ def demo(
         complain("the demo's mail server is missing: pip install 'amiguard[demo]'")
         raise typer.Exit(NO) from None
     raise typer.Exit(run_demo(asterisk_root or (Path("/") if asterisk else None)))
+
+
+app.command()(looking_back.replay)
+app.command()(looking_back.explain)
 
 
 # -- over the control socket ------------------------------------------------------------------------------------------
@@ -181,25 +179,6 @@ def unban(
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def say(text: str, *, err: bool = False) -> None:
-    """Write a line for people."""
-    from amiguard.control.display import visible
-
-    typer.echo(visible(text), err=err)
-
-
-def complain(text: str) -> None:
-    """Write a line to standard error."""
-    say(f"amiguard: {text}", err=True)
-
-
-def as_json(value: object) -> None:
-    """Write a value as one line of JSON."""
-    import json
-
-    typer.echo(json.dumps(value))
-
-
 def loaded(env_file: Path | None) -> Settings:
     """Return the settings, or end with a line for each that is wrong."""
     from amiguard.settings import load
@@ -208,13 +187,6 @@ def loaded(env_file: Path | None) -> Settings:
         return load(env_file)
     except SettingsError as error:
         wrong(error)
-
-
-def wrong(error: SettingsError) -> NoReturn:
-    """End because of settings."""
-    for problem in error.problems:
-        complain(problem)
-    raise typer.Exit(WRONG)
 
 
 def client(socket: Path | None, env_file: Path | None) -> ControlClient:

@@ -1,0 +1,55 @@
+"""`amiguard replay`: reads the files side by side in the order of their times, and shows what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from heapq import merge
+from operator import itemgetter
+from pathlib import Path
+
+from amiguard.clock import steady_clock
+from amiguard.errors import SourceError
+from amiguard.replay.files import Progress, opened
+from amiguard.replay.progress import progress_of
+from amiguard.replay.replaying import Replay
+from amiguard.replay.show import Lines, Objects, Show
+from amiguard.replay.telling import Tally, Told, capture, log
+from amiguard.settings import Settings
+from amiguard.wiring import policy_of, zone_of
+
+Complain = Callable[[str], object]
+
+
+def replay(
+    paths: Sequence[Path], settings: Settings, complain: Complain, *, ami: bool = False, json: bool = False
+) -> bool:
+    """Replay logs, or AMI captures, as if they were one; show bans as they come, false bans and totals at the end.
+
+    Returns whether every file could be read; `complain` was told of those that could not."""
+    zone, now, tally = zone_of(settings), steady_clock()(), Tally()
+    read = partial(capture, now=now, tally=tally) if ami else partial(log, zone=zone, now=now, tally=tally)
+    faults: list[str] = []
+
+    def telling(path: Path, progress: Progress) -> Iterator[Told]:
+        """Yield what a file tells, up to where it can be read."""
+        try:
+            with opened(path, progress) as file:
+                yield from read(file)
+        except SourceError as error:
+            faults.append(f"can't read {path}: {error}")
+
+    with progress_of(paths) as bar:
+        show: Show = Objects(bar.write) if json else Lines(bar.write, zone)
+        judged = Replay(policy_of(settings), settings.ignoreip, show.ban, log_followed=not ami)
+        for told in merge(*(telling(path, bar.advance) for path in paths), key=itemgetter(0)):
+            judged.take(told)
+        judged.finish()
+        for false_ban in judged.false_bans():
+            show.false_ban(false_ban)
+        show.totals(judged, tally)
+    for fault in faults:
+        complain(fault)
+    if tally.backwards:
+        complain(f"{tally.backwards} lines are earlier than the line before them: is --timezone right?")
+    return not faults
