@@ -40,21 +40,26 @@ def key_of(service: str, address: Address, port: int, session: str) -> Key:
 class _Witness:
     """What one source tells of an attempt."""
 
-    __slots__ = ("guesses", "probes", "waiting")
+    __slots__ = ("guesses", "next", "probes", "source", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        self.source = source
         self.guesses = 0
         self.probes = 0
         self.waiting: Failure | None = None
+        self.next: _Witness | None = None
+        """The witness that came after this one: there are never more than three."""
 
 
-class _Attempt:
-    __slots__ = ("at", "counted", "witnesses")
+class _Attempt(_Witness):
+    """What its first witness tells, and what all of them add up to."""
 
-    def __init__(self, at: Timestamp) -> None:
+    __slots__ = ("at", "counted")
+
+    def __init__(self, source: str, at: Timestamp) -> None:
+        super().__init__(source)
         self.at = at
         self.counted = 0
-        self.witnesses: dict[str, _Witness] = {}
 
 
 class Attempts:
@@ -86,26 +91,36 @@ class Attempts:
     def challenged(self, key: Key, source: str) -> Failure | None:
         """Asterisk sent a challenge: the probe that waits under this key, if any, was an attempt of its own."""
         attempt = self._open.get(key)
-        witness = attempt.witnesses.get(source) if attempt is not None else None
-        if attempt is None or witness is None:
+        if attempt is None:
             return None
+        witness = _witness(attempt, source)
         waited, witness.waiting = witness.waiting, None
         return _confirm(attempt, witness, waited)
 
     def _get(self, failure: Failure) -> tuple[_Attempt, _Witness]:
         key = key_of(failure.service, failure.address, failure.port, failure.session)
         attempt = self._open.get(key)
-        if attempt is None or failure.at - attempt.at > LIFETIME:
-            attempt = self._open[key] = _Attempt(failure.at)
+        if attempt is None:
+            attempt = self._open[key] = _Attempt(failure.source, failure.at)
             if len(self._open) > self._capacity:
                 self._open.popitem(last=False)
-        elif failure.at > attempt.at:
-            attempt.at = failure.at
+            return attempt, attempt
         self._open.move_to_end(key)
-        witness = attempt.witnesses.get(failure.source)
-        if witness is None:
-            witness = attempt.witnesses[failure.source] = _Witness()
-        return attempt, witness
+        if failure.at - attempt.at > LIFETIME:
+            attempt = self._open[key] = _Attempt(failure.source, failure.at)
+            return attempt, attempt
+        attempt.at = max(attempt.at, failure.at)
+        return attempt, _witness(attempt, failure.source)
+
+
+def _witness(attempt: _Attempt, source: str) -> _Witness:
+    """Return what this source tells of the attempt; nothing yet, if it is new."""
+    witness: _Witness = attempt
+    while witness.source != source:
+        if witness.next is None:
+            witness.next = _Witness(source)
+        witness = witness.next
+    return witness
 
 
 def _confirm(attempt: _Attempt, witness: _Witness, waited: Failure | None) -> Failure | None:

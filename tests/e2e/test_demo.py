@@ -72,7 +72,8 @@ class Demo:
             return text in self.output
 
         wait_until(shown, MINUTE, text)
-        self.namespaces |= {namespace_of(child) for child in self.children()}
+        elsewhere = {namespace_of(child) for child in self.children()} - {0, namespace_of(os.getpid())}
+        self.namespaces |= elsewhere  # a child that has just begun is still in ours
 
     def children(self) -> list[int]:
         pid = self.process.pid
