@@ -37,13 +37,15 @@ exec chroot "$1" /usr/sbin/asterisk -f -C /lab/etc/asterisk.conf
 
 @dataclass(frozen=True, slots=True)
 class Asterisk:
-    """A running Asterisk. `driver` is `pjsip` or `sip`, `full_log` its log, `ca` what vouches for its TLS."""
+    """A running Asterisk. `driver` is `pjsip` or `sip`, `full_log` its log, `json_log` the same as objects, `ca` what
+    vouches for its TLS."""
 
     driver: str
     server: NetworkNamespace
     attackers: NetworkNamespace
     pid: int
     full_log: Path
+    json_log: Path
     ca: Path
 
     def manager(self, user: str = "secmon") -> AbstractAsyncContextManager[Manager]:
@@ -80,7 +82,7 @@ def running(root: Path, driver: str, state: Path) -> Iterator[Asterisk]:
 
         try:
             wait_until(booted, BOOT_SECONDS, "Asterisk to be ready")
-            yield Asterisk(driver, server, attackers, process.pid, log, ca)
+            yield Asterisk(driver, server, attackers, process.pid, log, log.with_name("amiguard.json"), ca)
         finally:
             process.kill()  # what it would save on a clean stop is thrown away
 

@@ -35,14 +35,25 @@ class Phone:
     """Registers one account over one connection.
 
     `user` stands in the message as it is, percent signs too; `password` None never answers a challenge; `via` is added
-    to the Via header, such as `;maddr=9.9.9.9`."""
+    to the Via header, such as `;maddr=9.9.9.9`; `display` stands before the From address. A surrogate in any text is a
+    byte that is no UTF-8."""
 
-    def __init__(self, connection: Connection, user: str, password: str | None = None, *, via: str = "") -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        user: str,
+        password: str | None = None,
+        *,
+        via: str = "",
+        call_id: str = "",
+        display: str = "",
+    ) -> None:
         self.connection = connection
         self.user = user
         self.password = password
         self.via = via
-        self.call_id = secrets.token_hex(8)
+        self.display = display
+        self.call_id = call_id or secrets.token_hex(8)
         self.tag = secrets.token_hex(4)
         self.sequence = 0
         self.challenge: Challenge | None = None
@@ -79,7 +90,7 @@ class Phone:
         await self.connection.send(self.message(method))
         async with asyncio.timeout(patience):
             while True:
-                response = (await self.connection.receive()).decode()
+                response = (await self.connection.receive()).decode(errors="surrogateescape")
                 status = re.match(r"SIP/2.0 (\d{3}) ", response)
                 if status and int(status[1]) >= 200 and f"\r\nCSeq: {self.sequence} " in response:
                     return Response(int(status[1]), challenge_of(response))
@@ -95,7 +106,7 @@ class Phone:
             f"{method} sip:{host} SIP/2.0",
             f"Via: SIP/2.0/{connection.transport.upper()} {here};branch={branch};rport{self.via}",
             "Max-Forwards: 70",
-            f"From: <sip:{self.user}@{host}>;tag={self.tag}",
+            f"From: {self.display}<sip:{self.user}@{host}>;tag={self.tag}",
             f"To: <sip:{self.user}@{host}>",
             f"Call-ID: {self.call_id}",
             f"CSeq: {self.sequence} {method}",
@@ -104,7 +115,7 @@ class Phone:
             "Expires: 120",
             "Content-Length: 0",
         ]
-        return "\r\n".join([*lines, "", ""]).encode()
+        return "\r\n".join([*lines, "", ""]).encode(errors="surrogateescape")
 
     def digest(self, challenge: Challenge, method: str, uri: str) -> str:
         """Return the answer to a challenge (RFC 2617, MD5)."""
@@ -134,4 +145,4 @@ def bracketed(address: str) -> str:
 
 
 def md5(text: str) -> str:
-    return hashlib.md5(text.encode()).hexdigest()
+    return hashlib.md5(text.encode(errors="surrogateescape")).hexdigest()
