@@ -7,13 +7,12 @@ import dataclasses
 from collections.abc import Sequence
 
 from amiguard.allowlist import Allowlist
-from amiguard.asterisk.schema import SecurityEvent
 from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused
 from amiguard.jail import Policy
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
-from amiguard.model import Address, Ban, Evidence, Origin, Reason, Target, Timestamp
+from amiguard.model import Address, Ban, Evidence, Origin, Reason, Target
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
 
@@ -48,6 +47,8 @@ class Guard:
         self._recorder = Recorder(store, journal, clock, self._restore)
         self._enforcement = Enforcement(firewall, self._recorder, notifiers, journal, clock)
         self._judge = Judge(policy, self._allowlist, self._enforcement, journal, clock, log_followed=log_followed)
+        self.observe = self._judge.observe
+        """What the sources call with each event; see `Judge.observe`."""
         self._positions: dict[str, Position] = {}
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -86,14 +87,6 @@ class Guard:
         """Tell the administrator of a start or a stop."""
         for notifier in self._notifiers:
             notifier.post(Notice(kind, self._clock(), text=text))
-
-    # -- events -------------------------------------------------------------------------------------------------------
-
-    def observe(self, event: SecurityEvent, source: str, at: Timestamp | None = None) -> None:
-        """Judge one security event that happened at `at` (None = now).
-
-        `source` is the witness: `ami`, `log` (NOTICE lines) or `security-log` (SECURITY lines)."""
-        self._judge.observe(event, source, at)
 
     @property
     def counters(self) -> Counters:

@@ -76,7 +76,9 @@ class Judge:
         self._reasserted: dict[Target, Timestamp] = {}
 
     def observe(self, event: SecurityEvent, source: str, at: Timestamp | None = None) -> None:
-        """Judge one security event that happened at `at` (None = now), as `source` told it."""
+        """Judge one security event that happened at `at` (None = now).
+
+        `source` is the witness: `ami`, `log` (NOTICE lines) or `security-log` (SECURITY lines)."""
         self.counters.events += 1
         now = self._clock()
         if at is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
 
 from amiguard.asterisk.events import EventParser
 from amiguard.asterisk.schema import SecurityEvent
@@ -19,8 +18,6 @@ RECENT = 32
 
 LONGEST_HOLD = 1.0
 """Seconds until held events are looked at again, should the clock have been set back meanwhile."""
-
-T = TypeVar("T")
 
 
 class AmiIntake:
@@ -49,16 +46,18 @@ class AmiIntake:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._take(self._attempt(self.parser.close), self._clock())
+        self._take(self._parse(self.parser.close), self._clock())
 
     def receive(self, blocks: list[bytes], complete: bool) -> None:
         """Take the blocks of one read; `complete`: no part of another is waiting for its end."""
         now = self._clock()
         unreadable = self.parser.unreadable
         for block in blocks:
-            self._take(self._attempt(self.parser.feed, block, now), now)
+            events = self._parse(self.parser.feed, block, now)
+            if events:
+                self._take(events, now)
         if complete:
-            self._take(self._attempt(self.parser.idle), now)
+            self._take(self._parse(self.parser.idle), now)
         if self.parser.unreadable > unreadable:
             self._journal.write(
                 Action.AMI_UNREADABLE,
@@ -84,19 +83,31 @@ class AmiIntake:
     def _release(self) -> None:
         self._timer = None
         now = self._clock()
-        self._take(self._attempt(self.parser.release, now), now)
+        self._take(self._parse(self.parser.release, now), now)
         self._schedule()
 
-    def _take(self, events: list[SecurityEvent] | None, now: Timestamp) -> None:
-        if events is None:  # the parser failed: save what it holds, and start with a new one
-            broken, self.parser = self.parser, EventParser()
-            events = self._attempt(broken.close) or []
+    def _take(self, events: list[SecurityEvent], now: Timestamp) -> None:
         for event in events:
             if event.service == "AMI" and self._is_own(event):
                 continue
             self.events += 1
             self.last_event = now
-            self._attempt(self._sink, event)
+            try:
+                self._sink(event)
+            except Exception as error:  # noqa: BLE001 -- one event must neither end the connection nor stop the next
+                self._failed(error)
+
+    def _parse(self, call: Callable[..., list[SecurityEvent]], *args: object) -> list[SecurityEvent]:
+        """Return what the parser makes of it. Should it fail, save what it holds, and go on with a new one."""
+        try:
+            return call(*args)
+        except Exception as error:  # noqa: BLE001 -- one block must neither end the connection nor stop the next
+            self._failed(error)
+            broken, self.parser = self.parser, EventParser()
+        return [] if call == broken.close else self._parse(broken.close)
+
+    def _failed(self, error: Exception) -> None:
+        self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
 
     def _is_own(self, event: SecurityEvent) -> bool:
         """Whether we caused it: our login, or an action that was refused, must never ban us."""
@@ -105,11 +116,3 @@ class AmiIntake:
         if event.account == self._username:
             return any(event.address == address for address, _ in self._own)
         return (event.address, event.port) in self._own
-
-    def _attempt(self, call: Callable[..., T], *args: object) -> T | None:
-        """Return what `call` returns; None if it fails: one event must neither end the connection nor stop the next."""
-        try:
-            return call(*args)
-        except Exception as error:  # noqa: BLE001 -- whatever is wrong with one event, the next must be handled
-            self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
-            return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
 
-from amiguard.asterisk.log.reading import Channel, LogReader, Reading
+from amiguard.asterisk.log.reading import Channel, Kind, LogReader, Reading, kind_of
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.journal import Action, Journal
 from amiguard.model import Timestamp
@@ -19,6 +19,9 @@ WITNESS = {Channel.NOTICE: "log", Channel.SECURITY: "security-log"}
 SKEW = 90_000
 """Milliseconds by which the time of a line that was just written may differ from ours. Beyond it the zone is wrong, or
 the date in a form that misleads, and our own clock is the better one: else every line would be too old to count."""
+
+HEAD = 64 << 10
+"""Bytes of a log that tell its kind."""
 
 LogSink = Callable[[SecurityEvent, str, Timestamp], object]
 """Takes an event, the witness that told it, and when it happened."""
@@ -41,7 +44,7 @@ class LogIntake:
         """Take one line; `live`: it was written just now, and not while nobody read."""
         reader = self._readers.get(path)
         if reader is None:
-            reader = self._readers[path] = LogReader(self._zone)
+            reader = self._readers[path] = LogReader(self._zone, _kind(path))
         now = self._clock()
         reading = reader.read(line, now)
         if reading is None:
@@ -75,3 +78,12 @@ class LogIntake:
             shape=reading.shape,
             alarms=self.alarms,
         )
+
+
+def _kind(path: Path) -> Kind:
+    """Return what kind of log begins so: in the middle of a plain one, an attacker's line may look like JSON."""
+    try:
+        with path.open("rb") as file:
+            return kind_of(file.read(HEAD))
+    except OSError:
+        return Kind.UNKNOWN
