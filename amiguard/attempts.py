@@ -7,9 +7,11 @@ so neither events nor Call-IDs can be counted. What can, for each source by itse
 - a *probe* (refused before its password was looked at) is written for each request. An attempt of one request makes
   one; an attempt that answers a challenge makes two, the second followed by its guess and not by another challenge.
 
-So per key the number of attempts is the larger of guesses and probes, where a probe right before a guess is that guess.
-A probe beyond the first waits for what follows it: a challenge or the next probe makes it an attempt, a guess swallows
-it. Several sources tell of the same attempts, so over sources the larger number counts, never the sum: an attempt is
+So per key each guess is an attempt, and each probe that no guess belongs to. The first probe counts at once, one beyond
+it waits for what follows it: a challenge or the next probe makes it an attempt, a guess swallows it. And the guess that
+follows a counted probe is that probe's, so it is counted already.
+
+Several sources tell of the same attempts, so over sources the larger number counts, never the sum: an attempt is
 counted when the first source tells of it, and the others may be late by `LIFETIME`, or never come.
 
 A key that was silent for `LIFETIME` begins anew."""
@@ -40,12 +42,13 @@ def key_of(service: str, address: Address, port: int, session: str) -> Key:
 class _Witness:
     """What one source tells of an attempt."""
 
-    __slots__ = ("guesses", "next", "probes", "source", "waiting")
+    __slots__ = ("next", "open", "source", "total", "waiting")
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.guesses = 0
-        self.probes = 0
+        self.total = 0
+        self.open = False
+        """Whether the last attempt is a probe whose guess may still come."""
         self.waiting: Failure | None = None
         self.next: _Witness | None = None
         """The witness that came after this one: there are never more than three."""
@@ -76,15 +79,17 @@ class Attempts:
         """Take a judged attempt; return it if it counts, None if it was counted already."""
         attempt, witness = self._get(failure)
         witness.waiting = None
-        witness.guesses += 1
+        if witness.open:
+            witness.open = False
+            return None
+        witness.total += 1
         return _count(attempt, witness, failure)
 
     def probe(self, failure: Failure) -> Failure | None:
         """Take a refused request; return the failure that is certain to count now: this one, or one that waited."""
         attempt, witness = self._get(failure)
-        if witness.probes == witness.guesses == 0:
-            witness.probes = 1
-            return _count(attempt, witness, failure)
+        if witness.total == 0:
+            return _confirm(attempt, witness, failure)
         waited, witness.waiting = witness.waiting, failure
         return _confirm(attempt, witness, waited)
 
@@ -126,12 +131,13 @@ def _witness(attempt: _Attempt, source: str) -> _Witness:
 def _confirm(attempt: _Attempt, witness: _Witness, waited: Failure | None) -> Failure | None:
     if waited is None:
         return None
-    witness.probes += 1
+    witness.total += 1
+    witness.open = True
     return _count(attempt, witness, waited)
 
 
 def _count(attempt: _Attempt, witness: _Witness, failure: Failure) -> Failure | None:
-    if max(witness.guesses, witness.probes) <= attempt.counted:
+    if witness.total <= attempt.counted:
         return None
     attempt.counted += 1
     return failure

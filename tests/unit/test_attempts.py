@@ -48,6 +48,12 @@ def test_guesses_under_one_call_id_count_each() -> None:
     assert play(Attempts(), "pcpg" * 12) == 12
 
 
+def test_guesses_and_refused_requests_of_one_port_add_up() -> None:
+    """chan_sip's lines name no Call-ID, so all that one port tries has one key."""
+    assert play(Attempts(), "g" * 10 + "pp") == 11
+    assert play(Attempts(), "pc" * 10 + "cg" * 10) == 19  # the first guess may be the last probe's
+
+
 def test_a_challenge_alone_is_what_every_phone_makes() -> None:
     assert play(Attempts(), "c" * 1000) == 0
 
