@@ -68,12 +68,17 @@ def intervals(targets: Iterable[Target]) -> dict[int, list[bytes]]:
     return {4: [_interval(network) for network in v4], 6: [_interval(network) for network in v6]}
 
 
+def add(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
+    """Put elements into a set that has none of them; at most MESSAGE_LIMIT bytes."""
+    return [_addition(name, _list(table, name, b"".join(packed)))]
+
+
 def upsert(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
     """Put elements into a set whether it has them or not, each with its new timeout; at most MESSAGE_LIMIT bytes.
 
     A mere addition of one that is there leaves its old timeout on kernels before 6.12."""
-    add, delete = remove(table, name, packed)
-    return [add, delete, add]
+    addition, removal = remove(table, name, packed)
+    return [addition, removal, addition]
 
 
 def remove(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.elements import SINGLE, Kept, element, intervals, place_of, refill, remove, upsert
+from amiguard.firewalls.elements import SINGLE, Kept, add, element, intervals, place_of, refill, remove, upsert
 from amiguard.firewalls.netlink import Message, Netlink, Refused
 from amiguard.firewalls.nftmessages import (
     FAMILIES,
@@ -46,6 +46,9 @@ BATCH = 500
 """Targets in one transaction: below 64 KiB, for the loop stands still while the kernel works on one."""
 NETWORK_SET = re.compile(r"banned([46])_([0-9]{1,3})")
 
+Change = Callable[[str, str, Iterable[bytes]], list[Message]]
+"""What is done with packed elements: table, set, elements."""
+
 
 class Nftables:
     """A `ports.Firewall` in the kernel's nf_tables. Needs CAP_NET_ADMIN and nothing else.
@@ -67,14 +70,18 @@ class Nftables:
         Raises:
             FirewallError: see `ports.Firewall`; EEXIST or EOPNOTSUPP: a table of this name is there and not amiguard's.
         """
-        self._kept |= await self._kept_by_kernel()
+        found = await self._kept_by_kernel()
+        self._kept |= found or set()
         await self._commit(layout(self._table, self._kept, allow))
-        await self.ban(bans, now)
+        await self._put(bans, now, upsert if found is not None else add)
 
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Drop these targets for what remains of their bans at `now`; nothing remains: skipped.
 
         Of two bans of one target the later in `bans` counts. Many are done in several transactions."""
+        await self._put(bans, now, upsert)
+
+    async def _put(self, bans: Sequence[Ban], now: Timestamp, change: Change) -> None:
         for begin in range(0, len(bans), BATCH):
             if begin:
                 await asyncio.sleep(0)
@@ -87,7 +94,7 @@ class Nftables:
             if packed:
                 messages = self._growth(packed)
                 for kept, elements in packed.items():
-                    messages += upsert(self._table, banned_set(kept).name, elements.values())
+                    messages += change(self._table, banned_set(kept).name, elements.values())
                 await self._commit(messages)
 
     async def unban(self, targets: Sequence[Target]) -> None:
@@ -121,13 +128,13 @@ class Nftables:
         self._kept.update(wanted)
         return [*_sets(self._table, self._kept), *_rules(self._table, self._kept)]
 
-    async def _kept_by_kernel(self) -> set[Kept]:
-        """Return the prefix lengths whose sets an earlier process left in the table."""
+    async def _kept_by_kernel(self) -> set[Kept] | None:
+        """Return the prefix lengths whose sets an earlier process left in the table; None = there is no table."""
         try:
             bodies = await self._netlink.dump(list_sets(self._table))
         except FirewallError as error:
             if error.errno == ENOENT:
-                return set()
+                return None
             raise _explained(error, self._table) from error
         found = (NETWORK_SET.fullmatch(set_name(body)) for body in bodies)
         return {(int(match[1]), int(match[2])) for match in found if match and _possible(int(match[1]), int(match[2]))}
