@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
+from itertools import islice
 
 from amiguard.errors import FirewallError
 from amiguard.journal import Action, Journal
@@ -24,7 +24,9 @@ MAX_BANS = 1_000_000
 """Bans at once. Beyond it the one that ends soonest makes room: memory must not grow with forged sources."""
 
 MAX_HISTORY = 100_000
-"""Offenders whose earlier bans are remembered in memory."""
+"""Offenders whose earlier bans are remembered in memory, and a few more: so many are forgotten at a time."""
+
+FORGOTTEN = 1_000
 
 RETRY = (0.05, 5.0)
 """Seconds between tries while the kernel refuses: first and longest, doubled each time, with jitter."""
@@ -41,7 +43,7 @@ class Enforcement:
     ) -> None:
         self.waiting: dict[Target, Ban] = {}
         self.active: dict[Target, Ban] = {}
-        self.history: OrderedDict[Target, int] = OrderedDict()
+        self.history: dict[Target, int] = {}
         self.failing: str = ""
         """Why the kernel refuses bans now; empty while all is well."""
         self._firewall = firewall
@@ -189,8 +191,9 @@ class Enforcement:
             return ban
         earlier = self.history.pop(ban.target, 0)
         self.history[ban.target] = earlier + 1
-        if len(self.history) > MAX_HISTORY:
-            self.history.popitem(last=False)
+        if len(self.history) > MAX_HISTORY + FORGOTTEN:
+            for oldest in list(islice(self.history, FORGOTTEN)):
+                del self.history[oldest]
         self.active[ban.target] = ban
         if ban.until is not None:
             heappush(self._ends, (ban.until, ban.target))

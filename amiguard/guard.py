@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
-from amiguard.errors import BanRefused
+from amiguard.errors import BanRefused, FirewallError
 from amiguard.jail import Policy
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
 from amiguard.model import Address, Ban, Evidence, Origin, Reason, Target
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
+
+STEP = 1_000
+"""Bans looked at in one step of the loop."""
 
 TICK = 1.0
 """Seconds between two looks at what only time brings about."""
@@ -62,7 +65,7 @@ class Guard:
             FirewallError: the kernel refuses the layout.
         """
         saved = await self._recorder.open()
-        await self._enforcement.start(list(self._allowlist), self._running(saved))
+        await self._enforcement.start(list(self._allowlist), saved)
         self._ready = True
         self._journal.write(
             Action.READY, "the firewall is in place", bans=len(self._enforcement.active), allowed=len(self._allowlist)
@@ -72,6 +75,7 @@ class Guard:
     async def run(self) -> None:
         """Enforce decisions and record them until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lift_what_is_allowed())
             tasks.create_task(self._enforcement.run())
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tick())
@@ -192,9 +196,20 @@ class Guard:
                     self._positions[position.path] = position
                     self._recorder.record(position)
 
-    def _restore(self, saved: Saved) -> None:
-        self._enforcement.restore(self._running(saved))
+    async def _lift_what_is_allowed(self) -> None:
+        """Lift restored bans of those who have been allowed since. The kernel let them through from the start."""
+        allowed = []
+        for number, target in enumerate(list(self._enforcement.active)):
+            if self._allowlist.covers(target):
+                allowed.append(target)
+            if number % STEP == 0:
+                await asyncio.sleep(0)
+        try:
+            await self._enforcement.unban(allowed, Origin.LOCAL)
+        except FirewallError as error:
+            self._journal.write(Action.FIREWALL_FAILED, "bans of allowed addresses could not be lifted", error=error)
 
-    def _running(self, saved: Saved) -> Saved:
-        """Leave out what has been allowed since it was banned."""
-        return dataclasses.replace(saved, bans=[ban for ban in saved.bans if not self._allowlist.covers(ban.target)])
+    def _restore(self, saved: Saved) -> None:
+        """Take up what a store that opened late remembers."""
+        bans = [ban for ban in saved.bans if not self._allowlist.covers(ban.target)]
+        self._enforcement.restore(dataclasses.replace(saved, bans=bans))

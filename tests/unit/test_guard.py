@@ -282,8 +282,7 @@ async def test_a_ban_ends_by_itself_and_the_next_one_knows_of_it() -> None:
 
 async def test_bans_that_still_run_are_in_the_kernel_before_the_first_event() -> None:
     ban = Ban(ATTACKER, 0, 2_000_000, Reason.WRONG_PASSWORD)
-    allowed = Ban(Target("127.0.0.1"), 0, None, Reason.MANUAL)
-    world = World(store=RecordingStore(Saved([ban, allowed], {ATTACKER: 3})))
+    world = World(store=RecordingStore(Saved([ban], {ATTACKER: 3})))
     guard = world.guard()
     await guard.start()
 
@@ -293,6 +292,16 @@ async def test_bans_that_still_run_are_in_the_kernel_before_the_first_event() ->
     assert guard.counters.after_ban == 5
     assert world.journal.count(Action.BAN) == 0
     await guard.close()
+
+
+async def test_who_has_been_allowed_since_his_ban_is_let_through() -> None:
+    allowed = Ban(Target("127.0.0.1"), 0, None, Reason.WRONG_PASSWORD)
+    world = World(store=RecordingStore(Saved([allowed, Ban(ATTACKER, 0, None, Reason.ACL)])))
+    async with world.running() as guard:
+        await until(lambda: guard.find(allowed.target) is None)
+
+        assert set(world.firewall.dropped) == {ATTACKER}
+        assert world.journal.count(Action.UNBAN) == 1
 
 
 async def test_the_daemon_protects_without_its_database_and_catches_up_when_it_is_back() -> None:
