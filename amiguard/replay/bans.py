@@ -8,7 +8,7 @@ from collections.abc import Callable
 from amiguard.model import Ban, Target
 from amiguard.ports import Clock
 
-MAX_BANS = 200_000
+MAX_BANS = 100_000
 """Bans, and offenders that were banned before, that are remembered; beyond it the oldest are forgotten."""
 
 

@@ -18,7 +18,7 @@ from amiguard.model import Address, Ban, Evidence, Failure, Target, Timestamp
 from amiguard.replay.bans import Bans
 from amiguard.replay.telling import Told
 
-MAX_ADDRESSES = 200_000
+MAX_ADDRESSES = 100_000
 """Addresses with logins, and offenders, that are remembered; with more, the totals say "at least"."""
 
 SUCCESS = "SuccessfulAuth"
