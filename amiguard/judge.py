@@ -101,11 +101,12 @@ class Judge:
         signal = row.signal
         if signal is Signal.NOTHING:
             return
+        if self._enforcement.holds(event.address):
+            if signal is not Signal.CHALLENGE:
+                self._failed_while_banned(event.address)
+            return
         if signal is Signal.CHALLENGE:
             failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
-        elif self._enforcement.holds(event.address):
-            self._failed_while_banned(event.address)
-            return
         elif signal is Signal.GUESS:
             failure = self._attempts.guess(failure_of(event, row, at, source))
         else:
