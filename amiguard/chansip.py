@@ -40,7 +40,7 @@ class ChanSip:
 
     def admit(self, told: Told, now: Timestamp) -> list[Told]:
         """Take what was told at `now`; return what may be judged."""
-        if told.source == "log":
+        if told.source.startswith("log"):
             self._noticed = now
             self._waiting.clear()
             return [told]

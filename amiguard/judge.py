@@ -78,7 +78,8 @@ class Judge:
     def observe(self, event: SecurityEvent, source: str, at: Timestamp | None = None) -> None:
         """Judge one security event that happened at `at` (None = now).
 
-        `source` is the witness: `ami`, `log` (NOTICE lines) or `security-log` (SECURITY lines)."""
+        `source` is the witness: `ami`, `log` (NOTICE lines) or `security-log` (SECURITY lines); of a second log file,
+        `log-2` or `security-log-2`."""
         self.counters.events += 1
         now = self._clock()
         if at is None:
@@ -107,6 +108,8 @@ class Judge:
             return
         if signal is Signal.CHALLENGE:
             failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
+        elif event.tampered:
+            failure = failure_of(event, row, at, source)  # worse than the attempt that the log may have told of before
         elif signal is Signal.GUESS:
             failure = self._attempts.guess(failure_of(event, row, at, source))
         else:

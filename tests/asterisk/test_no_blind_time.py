@@ -37,7 +37,7 @@ async def test_an_attacker_is_banned_while_ami_is_cut_and_nothing_counts_twice(
 ) -> None:
     async with relay(asterisk.server, AMI_PORT) as line:
         settings = BOTH | {"AMI_PORT": str(line.port), "MAXRETRY": "10"}
-        async with guarded(asterisk, tmp_path, asterisk.full_log, settings) as daemon:
+        async with guarded(asterisk, tmp_path, [asterisk.full_log], settings) as daemon:
             await guesses(asterisk, STEADY, 3)
             await told(daemon, STEADY, 3)
 

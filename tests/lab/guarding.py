@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -21,11 +21,13 @@ BARRIERS = iter(range(1, 250))
 
 
 @asynccontextmanager
-async def guarded(asterisk: Asterisk, folder: Path, log: Path, settings: dict[str, str]) -> AsyncIterator[Daemon]:
-    site = Site(asterisk.server, folder, {"ASTERISK_LOG": str(log), **settings})
+async def guarded(
+    asterisk: Asterisk, folder: Path, logs: Sequence[Path], settings: dict[str, str]
+) -> AsyncIterator[Daemon]:
+    site = Site(asterisk.server, folder, {"ASTERISK_LOG": " ".join(map(str, logs)), **settings})
     daemon = site.start()
     try:
-        await daemon.told("log-opened")
+        await daemon.told("log-opened", len(logs))
         if "AMI_USERNAME" in settings:
             await daemon.told("ami-connected")
         yield daemon

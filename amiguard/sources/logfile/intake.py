@@ -14,7 +14,8 @@ from amiguard.ports import Clock
 from amiguard.sources.throttle import ThrottledJournal
 
 WITNESS = {Channel.NOTICE: "log", Channel.SECURITY: "security-log"}
-"""How each channel is called as the source of a failure."""
+"""How each channel of the first file is called as the source of a failure; of the second, `log-2` and so on. Files are
+witnesses of their own: `full` and `messages` tell of the same attempts, which must not count twice."""
 
 SKEW = 90_000
 """Milliseconds by which the time of a line that was just written may differ from ours. Beyond it the zone is wrong, or
@@ -38,13 +39,14 @@ class LogIntake:
         self._zone = zone
         self._journal = ThrottledJournal(journal, clock)
         self._clock = clock
-        self._readers: dict[Path, LogReader] = {}
+        self._files: dict[Path, tuple[LogReader, dict[Channel, str]]] = {}
 
     def take(self, path: Path, line: bytes, live: bool) -> None:
         """Take one line; `live`: it was written just now, and not while nobody read."""
-        reader = self._readers.get(path)
-        if reader is None:
-            reader = self._readers[path] = LogReader(self._zone, _kind(path))
+        found = self._files.get(path)
+        if found is None:
+            found = self._files[path] = LogReader(self._zone, _kind(path)), _witnesses(len(self._files) + 1)
+        reader, witness = found
         now = self._clock()
         reading = reader.read(line, now)
         if reading is None:
@@ -53,7 +55,7 @@ class LogIntake:
             self._alarm(path, reading)
         elif reading.event is not None:
             self.events += 1
-            self._sink(reading.event, WITNESS[reading.channel], self._time(path, reading, now, live=live))
+            self._sink(reading.event, witness[reading.channel], self._time(path, reading, now, live=live))
 
     def _time(self, path: Path, reading: Reading, now: Timestamp, *, live: bool) -> Timestamp:
         at = reading.at
@@ -78,6 +80,10 @@ class LogIntake:
             shape=reading.shape,
             alarms=self.alarms,
         )
+
+
+def _witnesses(number: int) -> dict[Channel, str]:
+    return WITNESS if number == 1 else {channel: f"{name}-{number}" for channel, name in WITNESS.items()}
 
 
 def _kind(path: Path) -> Kind:
