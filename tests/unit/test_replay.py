@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import tracemalloc
 from pathlib import Path
@@ -160,6 +161,29 @@ def test_a_login_over_a_connection_is_listed_from_a_capture_too(past: Past, tmp_
     (found,) = past(written(tmp_path / "ami", guess * 5, login), ami=True).of("false-ban")
 
     assert (found["address"], found["evidence"], found["accounts"]) == ("192.0.2.1", "connected", ["6001"])
+
+
+def test_a_json_log_keeps_the_proof_that_a_plain_one_loses(past: Past, tmp_path: Path) -> None:
+    plain = next(line for line in capture("16-pjsip/reg-wrong-tls6").full_log.splitlines() if b"ResponseFailed" in line)
+    stamp, _, message = plain.partition(b"] SECURITY")
+    line = {
+        "hostname": "pbx",
+        "timestamp": stamp[1:].decode(),
+        "identifiers": {"lwp": 1, "callid": ""},
+        "logmsg": {
+            "location": {"filename": "res_security_log.c", "function": "f", "line": 1},
+            "level": "SECURITY",
+            "message": message.partition(b": ")[2].decode(),
+        },
+    }
+    json_log = written(tmp_path / "full.json", json.dumps(line).encode() + b"\n")
+
+    (by_plain,) = past(written(tmp_path / "full", plain + b"\n"), maxretry="1").of("ban")
+    (by_json,) = past(json_log, maxretry="1").of("ban")
+
+    assert (by_plain["evidence"], by_plain["transport"]) == ("datagram", "")
+    assert (by_json["evidence"], by_json["transport"]) == ("connected", "TLS")
+    assert by_plain["since"] == by_json["since"]
 
 
 def test_the_totals_say_what_was_read(past: Past, tmp_path: Path) -> None:
