@@ -34,6 +34,9 @@ GRACE = 2.0
 KEEPALIVE = 15.0
 """Seconds that a connection may be idle between requests."""
 
+TOO_LARGE = "the body is too large"
+"""Python 3.13 changed the standard words of 413, and ours are a public interface."""
+
 STATUS = {BadRequest: 400, InvalidAddress: 400, BanRefused: 409, FirewallError: 503}
 
 QUIET = logging.Logger("amiguard.control", logging.CRITICAL + 1)  # noqa: LOG001 -- aiohttp would tell each client's garbage there; faults of ours are told to the journal
@@ -168,7 +171,8 @@ class ControlServer:
             return await handler(request)
         except web.HTTPException as error:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            return web.json_response({"error": error.reason}, status=error.status, headers=allow)
+            text = TOO_LARGE if isinstance(error, web.HTTPRequestEntityTooLarge) else error.reason
+            return web.json_response({"error": text}, status=error.status, headers=allow)
         except TimeoutError:
             return web.json_response({"error": "the request took too long"}, status=408)
         except (BadRequest, InvalidAddress, BanRefused, FirewallError) as error:

@@ -10,7 +10,8 @@ import pytest
 
 from amiguard.control.api import ControlServer
 from amiguard.control.client import ControlClient
-from tests.unit.control.conftest import FakeGuard, Lines
+from tests.lab.journal import RecordingJournal
+from tests.unit.control.conftest import FakeGuard
 
 POST = b"POST /api/v1/bans HTTP/1.1\r\nHost: amiguard\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 
@@ -41,13 +42,13 @@ async def answer(path: Path, sent: bytes) -> bytes:
     ],
 )
 async def test_garbage_is_answered_with_an_error_or_not_at_all_and_harms_nobody(
-    path: Path, client: ControlClient, journal: Lines, garbage: bytes, capfd: pytest.CaptureFixture[str]
+    path: Path, client: ControlClient, journal: RecordingJournal, garbage: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     answered = await answer(path, garbage)
 
     assert answered == b"" or answered.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     assert (await client.status())["ready"] is True
-    assert journal.written == []
+    assert journal.lines == []
     assert capfd.readouterr() == ("", "")
 
 
@@ -57,7 +58,7 @@ async def test_a_body_of_a_megabyte_is_refused(path: Path, client: ControlClient
     answered = await answer(path, POST % len(body) + body)
 
     assert answered.startswith(b"HTTP/1.1 413 ")
-    assert json.loads(answered.partition(b"\r\n\r\n")[2]) == {"error": "Request Entity Too Large"}
+    assert json.loads(answered.partition(b"\r\n\r\n")[2]) == {"error": "the body is too large"}
     assert not guard.running
     assert (await client.status())["ready"] is True
 
