@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
@@ -31,21 +30,22 @@ def replay(
 
     Returns whether every file could be read; `complain` was told of those that could not."""
     zone, now, tally = zone_of(settings), steady_clock()(), Tally()
-    read = partial(capture, now=now, tally=tally) if ami else partial(log, zone=zone, now=now, tally=tally)
     faults: list[str] = []
 
-    def telling(path: Path, progress: Progress) -> Iterator[Told]:
+    def telling(number: int, path: Path, progress: Progress) -> Iterator[Told]:
         """Yield what a file tells, up to where it can be read."""
         try:
             with opened(path, progress) as file:
-                yield from read(file)
+                yield from capture(file, now, tally) if ami else log(file, number, zone, now, tally)
         except SourceError as error:
             faults.append(f"can't read {path}: {error}")
 
     with progress_of(paths) as bar:
         show: Show = Objects(bar.write) if json else Lines(bar.write, zone)
         judged = Replay(policy_of(settings), settings.ignoreip, show.ban, log_followed=not ami)
-        for told in merge(*(telling(path, bar.advance) for path in paths), key=itemgetter(0)):
+        for told in merge(
+            *(telling(number, path, bar.advance) for number, path in enumerate(paths, 1)), key=itemgetter(0)
+        ):
             judged.take(told)
         judged.finish()
         for false_ban in judged.false_bans():

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from amiguard.asterisk.events import HOLD, REACH, EventParser
 from amiguard.asterisk.framing import BANNER, LINE_END, Framer
-from amiguard.asterisk.log.reading import Channel, LogReader, Reading
+from amiguard.asterisk.log.reading import Channel, LogReader
 from amiguard.asterisk.log.times import DAY, Times
 from amiguard.asterisk.schema import HEAD, SecurityEvent, match
 from amiguard.model import Timestamp
 from amiguard.replay.files import Opened, lines
-from amiguard.sources.logfile.intake import SKEW, WITNESS
+from amiguard.sources.logfile.intake import SKEW, witnesses
 
 STEP = 64 << 10
 """Bytes of a capture that are cut into blocks at once."""
@@ -69,28 +69,23 @@ class _Course:
         return said
 
 
-def log(file: Opened, zone: tzinfo, now: Timestamp, tally: Tally) -> Iterator[Told]:
-    """Yield what a log tells. `zone` is Asterisk's own; `now` is today's time.
+def log(file: Opened, number: int, zone: tzinfo, now: Timestamp, tally: Tally) -> Iterator[Told]:
+    """Yield what the first, second, ... log tells; each is a witness of its own.
 
-    A year that the lines do not name is that of the file's last change."""
-    reader = LogReader(zone)
+    `zone` is Asterisk's own; `now` is today's time. A year that the lines do not name is that of the file's last change."""
+    reader, witness = LogReader(zone), witnesses(number)
     course = _Course(file.written, now, tally)
     for line in lines(file.stream):
         tally.read += 1
         reading = reader.read(line, course.written)
         if reading is not None:
-            told = _told(reading, course, tally)
-            if told is not None:
-                yield told
-
-
-def _told(reading: Reading, course: _Course, tally: Tally) -> Told | None:
-    tally.recognised += 1
-    if reading.channel is Channel.ALARM:
-        tally.alarms[reading.shape] += 1
-        return None
-    at = course.at(reading.at)
-    return None if reading.event is None else Told(at, reading.event, WITNESS[reading.channel])
+            tally.recognised += 1
+            if reading.channel is Channel.ALARM:
+                tally.alarms[reading.shape] += 1
+                continue
+            at = course.at(reading.at)
+            if reading.event is not None:
+                yield Told(at, reading.event, witness[reading.channel])
 
 
 def capture(file: Opened, now: Timestamp, tally: Tally) -> Iterator[Told]:

@@ -28,12 +28,19 @@ def past(capsys: pytest.CaptureFixture[str]) -> Past:
 
 def test_rotated_logs_are_one_log_in_whatever_order_they_are_named(past: Past, tmp_path: Path) -> None:
     old = tmp_path / "full.1.gz"
-    old.write_bytes(gzip.compress(failed("2026-11-21 23:59:58") * 3))
+    old.write_bytes(gzip.compress(failed("2026-11-21 23:58:00") * 3))
     new = written(tmp_path / "full", failed("2026-11-22 00:00:01") * 2)
 
     for paths in ((old, new), (new, old)):
         bans = past(*paths).of("ban")
         assert [(ban["since"], ban["failures"]) for ban in bans] == [("2026-11-22T00:00:01Z", 5)]
+
+
+def test_what_two_logs_tell_counts_once(past: Past, tmp_path: Path) -> None:
+    full, messages = (written(tmp_path / name, failed("2026-11-22 10:00:00") * 4) for name in ("full", "messages"))
+
+    assert past(full, messages).banned == []
+    assert past.totals["failures"] == 4
 
 
 def test_gzip_is_known_by_its_first_bytes_and_not_by_its_name(past: Past, tmp_path: Path) -> None:

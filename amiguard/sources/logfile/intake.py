@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
 
@@ -39,13 +39,13 @@ class LogIntake:
         self._zone = zone
         self._journal = ThrottledJournal(journal, clock)
         self._clock = clock
-        self._files: dict[Path, tuple[LogReader, dict[Channel, str]]] = {}
+        self._files: dict[Path, tuple[LogReader, Mapping[Channel, str]]] = {}
 
     def take(self, path: Path, line: bytes, live: bool) -> None:
         """Take one line; `live`: it was written just now, and not while nobody read."""
         found = self._files.get(path)
         if found is None:
-            found = self._files[path] = LogReader(self._zone, _kind(path)), _witnesses(len(self._files) + 1)
+            found = self._files[path] = LogReader(self._zone, _kind(path)), witnesses(len(self._files) + 1)
         reader, witness = found
         now = self._clock()
         reading = reader.read(line, now)
@@ -82,7 +82,8 @@ class LogIntake:
         )
 
 
-def _witnesses(number: int) -> dict[Channel, str]:
+def witnesses(number: int) -> Mapping[Channel, str]:
+    """Return how each channel of the first, second, ... file is called as the source of a failure."""
     return WITNESS if number == 1 else {channel: f"{name}-{number}" for channel, name in WITNESS.items()}
 
 
