@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.bench import bench_firewall
+from tests.bench import bench_firewall, bench_follow, bench_loglines
 from tests.bench.flood import flood
 from tests.bench.reaction import reaction
 from tests.bench.restore import restore
@@ -20,6 +20,10 @@ def main() -> None:
         show(name, asyncio.run(measure()))
     print("\nThe firewall alone, in this process:\n", flush=True)
     bench_firewall.main()
+    print("\nLog lines: reading, in this process, CPU time:\n", flush=True)
+    bench_loglines.main()
+    print("\nFollowing a file, without reading its lines:\n", flush=True)
+    bench_follow.main()
 
 
 main()
