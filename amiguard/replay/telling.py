@@ -72,7 +72,7 @@ class _Course:
 def log(file: Opened, number: int, zone: tzinfo, now: Timestamp, tally: Tally) -> Iterator[Told]:
     """Yield what the first, second, ... log tells; each is a witness of its own.
 
-    `zone` is Asterisk's own; `now` is today's time. A year that the lines do not name is that of the file's last change."""
+    `zone` is Asterisk's own; `now` is today's time. A year that no line names is that of the file's last change."""
     reader, witness = LogReader(zone), witnesses(number)
     course = _Course(file.written, now, tally)
     for line in lines(file.stream):
