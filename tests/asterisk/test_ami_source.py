@@ -50,7 +50,7 @@ async def test_an_attack_is_heard_and_forged_events_name_their_sender(asterisk22
             assert [event.tampered for event in refused(work)] == [False, True, True, True, True]
             assert {event.address for event in work.events} == {ATTACKER}
             assert work.source.reconnects == 0
-            assert [action for action, _, _ in work.journal.lines] == [Action.AMI_CONNECTED]
+            assert [line.action for line in work.journal.lines] == [Action.AMI_CONNECTED]
 
 
 async def test_tls_is_verified(asterisk22: Asterisk) -> None:

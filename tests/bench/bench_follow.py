@@ -11,21 +11,15 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from amiguard.journal import Action
 from amiguard.ports import Position
 from amiguard.sources.logfile import LogSource
 from amiguard.sources.logfile.tail import NO_HEAD
+from tests.lab.journal import SilentJournal
 from tests.lab.logwriter import line
 from tests.lab.waiting import until
 
 MIB = 1 << 20
 TRIES = 500
-
-
-class Silence:
-    """A journal that writes nothing."""
-
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None: ...
 
 
 def sink(path: Path, line: bytes, live: bool) -> None: ...
@@ -39,7 +33,7 @@ def source(log: Path) -> LogSource:
     """A source that begins at the first byte."""
     found = log.stat()
     position = Position(str(log), found.st_dev, found.st_ino, 0, NO_HEAD)
-    return LogSource([log], sink, Silence(), milliseconds, positions={str(log): position})
+    return LogSource([log], sink, SilentJournal(), milliseconds, positions={str(log): position})
 
 
 async def scanned(log: Path, lines: int) -> float:
@@ -57,7 +51,7 @@ async def scanned(log: Path, lines: int) -> float:
 async def delays(log: Path) -> list[float]:
     """Milliseconds from a write to its line, each after a pause in which the source waits."""
     arrived = asyncio.Event()
-    follower = LogSource([log], lambda *_: arrived.set(), Silence(), milliseconds)
+    follower = LogSource([log], lambda *_: arrived.set(), SilentJournal(), milliseconds)
     task = asyncio.create_task(follower.run())
     taken = []
     fd = os.open(log, os.O_WRONLY | os.O_APPEND)
@@ -76,7 +70,7 @@ async def delays(log: Path) -> list[float]:
 
 async def idle(log: Path) -> float:
     """The share of one core that following a quiet log costs, in per cent."""
-    task = asyncio.create_task(LogSource([log], sink, Silence(), milliseconds).run())
+    task = asyncio.create_task(LogSource([log], sink, SilentJournal(), milliseconds).run())
     await asyncio.sleep(0.1)
     began = time.process_time()
     await asyncio.sleep(2)

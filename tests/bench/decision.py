@@ -11,19 +11,15 @@ from typing import NamedTuple
 from amiguard.asterisk.framing import Framer
 from amiguard.guard import Guard
 from amiguard.jail import Policy
-from amiguard.journal import Action
 from amiguard.model import Ban, Target, Timestamp
 from amiguard.ports import Change, Saved
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import STEP
 from tests.lab.captures import BANNER
+from tests.lab.journal import SilentJournal
 
 FINDTIME = 600_000
 BANTIME = 432_000_000
-
-
-class NoJournal:
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None: ...
 
 
 class NoFirewall:
@@ -73,10 +69,10 @@ def decide(data: bytes, maxretry: int = 5) -> Decisions:
         firewall=NoFirewall(),
         store=NoStore(),
         notifiers=(),
-        journal=NoJournal(),
+        journal=SilentJournal(),
         clock=clock,
     )
-    intake = AmiIntake("amiguard", partial(guard.observe, source="ami"), NoJournal(), clock)
+    intake = AmiIntake("amiguard", partial(guard.observe, source="ami"), SilentJournal(), clock)
     framer = Framer()
     framer.feed(BANNER)
     start = time.process_time()

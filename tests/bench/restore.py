@@ -9,23 +9,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from amiguard.journal import Action
 from amiguard.model import Ban, Evidence, Reason, Target
 from amiguard.stores.sqlite import SqliteStore
 from tests.bench.table import Figure
 from tests.lab.daemon import Line
+from tests.lab.journal import SilentJournal
 from tests.lab.stage import Stage, stage
 
 SIZES = (0, 10_000, 100_000)
 DAY = 24 * 3600 * 1000
 CHUNK = 10_000
 RUNS = 3
-
-
-class Silence:
-    """A journal that is not read."""
-
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None: ...
 
 
 class Start(NamedTuple):
@@ -82,7 +76,7 @@ def restored(place: Stage) -> int:
 
 async def fill(place: Stage, size: int) -> None:
     """Write bans into the database as the daemon does."""
-    store = SqliteStore(place.site.database, Silence())
+    store = SqliteStore(place.site.database, SilentJournal())
     now = time.time_ns() // 1_000_000
     await store.open(now)
     for chunk in chunks(size, now):

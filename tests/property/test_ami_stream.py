@@ -16,7 +16,7 @@ from amiguard.asterisk.schema import SecurityEvent
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import AmiProtocol
 from tests.lab.fakeami import BANNER, security_event
-from tests.unit.sources.ami.support import RecordingJournal
+from tests.lab.journal import RecordingJournal
 
 ATTACKER = "198.51.100.7"
 PONG = b"PONG"

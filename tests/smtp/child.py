@@ -9,11 +9,12 @@ from pathlib import Path
 
 from amiguard.notifiers.spool import Letter, Spool, letter_name
 from amiguard.ports import Notice, NoticeKind
-from tests.smtp.mailing import NOW, Lines, ban_notice, clock, mail_settings, mailing
+from tests.lab.journal import RecordingJournal
+from tests.smtp.mailing import NOW, ban_notice, clock, mail_settings, mailing
 
 
 async def mail(spool: Path, port: int) -> None:
-    async with mailing(mail_settings(spool, port), Lines()) as notifier:
+    async with mailing(mail_settings(spool, port), RecordingJournal()) as notifier:
         notifier.post(Notice(NoticeKind.START, NOW))
         notifier.post(ban_notice())
         await asyncio.Event().wait()

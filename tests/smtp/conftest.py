@@ -7,12 +7,12 @@ import pytest
 import trustme
 
 from amiguard.notifiers import delivery
-from tests.smtp.mailing import Lines
+from tests.lab.journal import RecordingJournal
 
 
 @pytest.fixture
-def lines() -> Lines:
-    return Lines()
+def journal() -> RecordingJournal:
+    return RecordingJournal()
 
 
 @pytest.fixture

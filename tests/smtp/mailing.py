@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amiguard.journal import Action
+from amiguard.clock import steady_clock
 from amiguard.model import Ban, Evidence, Reason, parse_target
 from amiguard.notifiers.mail import Mail, MailSettings
 from amiguard.notifiers.whois import Whois
 from amiguard.ports import Notice, NoticeKind
+from tests.lab.journal import RecordingJournal
 
 HOSTNAME = "pbx1.example.org"
+clock = steady_clock()
 NOW = 1_795_000_000_000
 
 
-@dataclass
-class Lines:
-    """A journal that remembers."""
-
-    written: list[tuple[Action, str, dict[str, object]]] = field(default_factory=list)
-
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
-        self.written.append((action, message, fields))
-
-    def of(self, action: Action) -> list[dict[str, object]]:
-        return [fields for one, _, fields in self.written if one is action]
-
-
-def clock() -> int:
-    return time.time_ns() // 1_000_000
-
-
 @asynccontextmanager
-async def mailing(settings: MailSettings, lines: Lines, whois: Whois | None = None) -> AsyncIterator[Mail]:
+async def mailing(settings: MailSettings, journal: RecordingJournal, whois: Whois | None = None) -> AsyncIterator[Mail]:
     """Run a notifier until the end of the block, without the drain that the daemon would do then."""
-    mail = Mail(settings, clock, lines, whois)
+    mail = Mail(settings, clock, journal, whois)
     task = asyncio.create_task(mail.run())
     try:
         yield mail

@@ -10,15 +10,16 @@ import pytest
 
 from amiguard.journal import Action
 from amiguard.notifiers.mail import Mail
+from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
-from tests.smtp.mailing import Lines, ban_notice, clock, letters, mail_settings, mailing
+from tests.smtp.mailing import ban_notice, clock, letters, mail_settings, mailing
 from tests.smtp.servers import Sink, body, hang, raw_server, smtp_server
 
 pytestmark = pytest.mark.smtp
 
 
-async def test_ten_thousand_bans_make_one_mail_at_once_and_one_digest(spool: Path, lines: Lines) -> None:
-    async with smtp_server(Sink()) as sink, mailing(mail_settings(spool, sink.port, digest=1), lines) as mail:
+async def test_ten_thousand_bans_make_one_mail_at_once_and_one_digest(spool: Path, journal: RecordingJournal) -> None:
+    async with smtp_server(Sink()) as sink, mailing(mail_settings(spool, sink.port, digest=1), journal) as mail:
         for number in range(10_000):
             name = "100" if number % 2 else f"guess{number}"
             mail.post(ban_notice(f"198.18.{number // 256}.{number % 256}", accounts=(name,)))
@@ -39,12 +40,14 @@ async def test_ten_thousand_bans_make_one_mail_at_once_and_one_digest(spool: Pat
         mail.post(ban_notice("203.0.113.9"))
         await until(lambda: len(sink.envelopes) == 3)
         assert "banned 203.0.113.9 (" in sink.messages[2]["Subject"]
-    assert lines.of(Action.MAIL_FAILED) == []
+    assert journal.of(Action.MAIL_FAILED) == []
 
 
-async def test_posting_is_cheap_and_bounded_in_memory_while_the_server_hangs(spool: Path, lines: Lines) -> None:
+async def test_posting_is_cheap_and_bounded_in_memory_while_the_server_hangs(
+    spool: Path, journal: RecordingJournal
+) -> None:
     async with raw_server(hang) as port:
-        mail = Mail(mail_settings(spool, port), clock, lines)
+        mail = Mail(mail_settings(spool, port), clock, journal)
         notices = [
             ban_notice(
                 f"198.18.{number // 256}.{number % 256}", accounts=tuple(f"{number}-{i}" * 20 for i in range(10))

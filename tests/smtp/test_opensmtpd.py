@@ -11,8 +11,9 @@ import pytest
 from amiguard.journal import Action
 from amiguard.notifiers.mail import probe
 from amiguard.ports import Notice, NoticeKind
+from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
-from tests.smtp.mailing import NOW, Lines, ban_notice, letters, mail_settings, mailing
+from tests.smtp.mailing import NOW, ban_notice, letters, mail_settings, mailing
 from tests.smtp.opensmtpd import PORT, OpenSmtpd, opensmtpd
 from tests.smtp.servers import body, parsed
 
@@ -25,11 +26,11 @@ def server(opensmtpd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-def test_start_ban_and_stop_reach_the_mailbox(server: OpenSmtpd, spool: Path, lines: Lines) -> None:
+def test_start_ban_and_stop_reach_the_mailbox(server: OpenSmtpd, spool: Path, journal: RecordingJournal) -> None:
     hostile = "x\r\nBcc: victim@example.org\r\n\r\n.\r\nMAIL FROM:<evil@example.org>"
 
     async def send() -> None:
-        async with mailing(mail_settings(spool, PORT), lines) as mail:
+        async with mailing(mail_settings(spool, PORT), journal) as mail:
             mail.post(Notice(NoticeKind.START, NOW, text="nftables"))
             mail.post(ban_notice(accounts=(hostile, "n" * 5000, "名前")))
             mail.post(Notice(NoticeKind.STOP, NOW, text="SIGTERM"))
@@ -37,7 +38,7 @@ def test_start_ban_and_stop_reach_the_mailbox(server: OpenSmtpd, spool: Path, li
 
     with server.namespace.entered():
         asyncio.run(send())
-    assert lines.of(Action.MAIL_FAILED) == []
+    assert journal.of(Action.MAIL_FAILED) == []
     messages = {message["Subject"]: message for message in map(parsed, (p.read_bytes() for p in server.delivered()))}
     host = "[amiguard] pbx1.example.org:"
     banned = f"{host} banned 198.51.100.7 (wrong-password, 5 failures)"

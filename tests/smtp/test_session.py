@@ -14,8 +14,9 @@ from amiguard.errors import NotifierError
 from amiguard.journal import Action
 from amiguard.notifiers.mail import probe
 from amiguard.notifiers.smtp import session
+from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
-from tests.smtp.mailing import Lines, ban_notice, letters, mail_settings, mailing
+from tests.smtp.mailing import ban_notice, letters, mail_settings, mailing
 from tests.smtp.servers import PASSWORD, Sink, die_in_data, hang, raw_server, smtp_server
 
 pytestmark = pytest.mark.smtp
@@ -29,36 +30,36 @@ async def test_a_probe_tells_in_one_line_that_the_server_answers(spool: Path) ->
 
 
 async def test_mail_arrives_over_starttls_after_a_login(
-    spool: Path, ca_file: Path, server_tls: ssl.SSLContext, lines: Lines
+    spool: Path, ca_file: Path, server_tls: ssl.SSLContext, journal: RecordingJournal
 ) -> None:
     async with smtp_server(Sink(), starttls=server_tls, auth=True) as sink:
         settings = mail_settings(spool, sink.port, tls="starttls", ca_file=ca_file, username="guard", password=PASSWORD)
         assert "with STARTTLS, logged in as guard" in await probe(settings)
-        async with mailing(settings, lines) as mail:
+        async with mailing(settings, journal) as mail:
             mail.post(ban_notice())
             await until(lambda: len(sink.envelopes) == 1)
 
 
 async def test_mail_arrives_over_tls_after_a_login(
-    spool: Path, ca_file: Path, server_tls: ssl.SSLContext, lines: Lines
+    spool: Path, ca_file: Path, server_tls: ssl.SSLContext, journal: RecordingJournal
 ) -> None:
     async with smtp_server(Sink(), tls=server_tls, auth=True) as sink:
         settings = mail_settings(spool, sink.port, tls="tls", ca_file=ca_file, username="guard", password=PASSWORD)
         assert "with TLS, logged in as guard" in await probe(settings)
-        async with mailing(settings, lines) as mail:
+        async with mailing(settings, journal) as mail:
             mail.post(ban_notice())
             await until(lambda: len(sink.envelopes) == 1)
 
 
-async def test_starttls_is_never_given_up_silently(spool: Path, lines: Lines) -> None:
+async def test_starttls_is_never_given_up_silently(spool: Path, journal: RecordingJournal) -> None:
     async with smtp_server(Sink()) as sink:
         settings = mail_settings(spool, sink.port, tls="starttls")
         with pytest.raises(NotifierError, match="STARTTLS") as caught:
             await probe(settings)
         assert not caught.value.permanent
-        async with mailing(settings, lines) as mail:
+        async with mailing(settings, journal) as mail:
             mail.post(ban_notice())
-            await until(lambda: bool(lines.of(Action.MAIL_FAILED)))
+            await until(lambda: bool(journal.of(Action.MAIL_FAILED)))
         assert sink.envelopes == []
     assert len(letters(spool)) == 1
 
@@ -91,18 +92,18 @@ async def test_certificates_that_cannot_be_read_are_named(spool: Path, tmp_path:
 
 
 async def test_a_wrong_password_keeps_the_mail_and_is_shown_nowhere(
-    spool: Path, ca_file: Path, server_tls: ssl.SSLContext, lines: Lines
+    spool: Path, ca_file: Path, server_tls: ssl.SSLContext, journal: RecordingJournal
 ) -> None:
     async with smtp_server(Sink(), tls=server_tls, auth=True) as sink:
         settings = mail_settings(spool, sink.port, tls="tls", ca_file=ca_file, username="guard", password="S3cret-one")
-        async with mailing(settings, lines) as mail:
+        async with mailing(settings, journal) as mail:
             mail.post(ban_notice())
-            await until(lambda: bool(lines.of(Action.MAIL_FAILED)))
-    error = lines.of(Action.MAIL_FAILED)[0]["error"]
+            await until(lambda: bool(journal.of(Action.MAIL_FAILED)))
+    error = journal.of(Action.MAIL_FAILED)[0].fields["error"]
     assert isinstance(error, NotifierError)
     assert "login refused (reply code 535)" in str(error)
     assert error.__context__ is None
-    assert "S3cret" not in repr((lines.written, settings, error))
+    assert "S3cret" not in repr((journal.lines, settings, error))
     assert len(letters(spool)) == 1
 
 

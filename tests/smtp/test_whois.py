@@ -15,8 +15,9 @@ from aiohttp import web
 
 from amiguard.model import parse_target
 from amiguard.notifiers.whois import RIRS, SIZE_LIMIT, Registration, Registries, Whois
+from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
-from tests.smtp.mailing import Lines, ban_notice, mail_settings, mailing
+from tests.smtp.mailing import ban_notice, mail_settings, mailing
 from tests.smtp.servers import Sink, body, raw_server, smtp_server
 
 pytestmark = pytest.mark.smtp
@@ -69,10 +70,10 @@ async def answer(request: web.Request) -> web.Response:
     return web.json_response(NETWORK, content_type="application/rdap+json")
 
 
-async def test_a_ban_mail_says_who_holds_the_address(spool: Path, lines: Lines) -> None:
+async def test_a_ban_mail_says_who_holds_the_address(spool: Path, journal: RecordingJournal) -> None:
     async with rdap(answer) as registries, smtp_server(Sink()) as sink:
         settings = mail_settings(spool, sink.port, whois=True)
-        async with mailing(settings, lines, Whois(registries)) as mail:
+        async with mailing(settings, journal, Whois(registries)) as mail:
             mail.post(ban_notice("8.8.8.8"))
             await until(lambda: bool(sink.envelopes))
     for kind in ("plain", "html"):
@@ -203,7 +204,7 @@ async def test_an_endless_answer_is_cut_off_early(part: str) -> None:
     assert sent < 20 * 2**20
 
 
-async def test_a_dead_or_dawdling_registry_costs_only_the_time_limit(spool: Path, lines: Lines) -> None:
+async def test_a_dead_or_dawdling_registry_costs_only_the_time_limit(spool: Path, journal: RecordingJournal) -> None:
     async def dawdle(request: web.Request) -> web.Response:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -212,7 +213,7 @@ async def test_a_dead_or_dawdling_registry_costs_only_the_time_limit(spool: Path
 
     async with rdap(dawdle) as registries, smtp_server(Sink()) as sink:
         settings = mail_settings(spool, sink.port, whois=True)
-        async with mailing(settings, lines, Whois(registries, limit=0.3)) as mail:
+        async with mailing(settings, journal, Whois(registries, limit=0.3)) as mail:
             mail.post(ban_notice("8.8.8.8"))
             await until(lambda: bool(sink.envelopes), 3)
     assert "Organisation" not in body(sink.messages[0])

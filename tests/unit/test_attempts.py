@@ -121,3 +121,11 @@ def test_manager_attempts_are_told_apart_by_address_since_log_lines_have_no_port
     for port in range(40_000, 40_005):
         assert play(attempts, "g", failure(port=port, session=hex(port), service="AMI")) == 1
         assert play(attempts, "g", failure(port=0, session="", service="AMI", source="log")) == 0
+
+
+def test_an_event_whose_log_line_has_no_session_is_tied_by_its_port() -> None:
+    attempts = Attempts()
+    told = failure(session="call")._replace(code="RequestNotSupported")
+
+    assert attempts.guess(told) is told
+    assert attempts.guess(told._replace(session="", source="log")) is None

@@ -21,7 +21,8 @@ from amiguard.cli import app
 from amiguard.control.api import ControlServer
 from amiguard.model import Ban, Reason, Target
 from amiguard.settings import load
-from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard, Lines
+from tests.lab.journal import RecordingJournal
+from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard
 
 ROOT = Path(__file__).parents[2]
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("AMIGUARD_")}
@@ -67,7 +68,7 @@ def guard() -> FakeGuard:
 @pytest.fixture
 async def amiguard(tmp_path: Path, guard: FakeGuard) -> AsyncIterator[Shell]:
     path = tmp_path / "amiguard.sock"
-    server = ControlServer(path, guard, Lines(), lambda: NOW)
+    server = ControlServer(path, guard, RecordingJournal(), lambda: NOW)
     await server.start()
     yield Shell(path)
     await server.close()

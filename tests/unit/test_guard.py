@@ -18,6 +18,7 @@ from amiguard.journal import Action
 from amiguard.judge import BITES_AFTER
 from amiguard.model import Address, Ban, Reason, Target, Timestamp
 from amiguard.ports import Change, Ended, Ending, Notice, NoticeKind, Position, Saved
+from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
 
 ATTACKER = Address(Target("192.0.2.1"))
@@ -82,17 +83,6 @@ class RecordingStore:
     def _check(self) -> None:
         if self.broken:
             raise StoreError("the disk is full")
-
-
-class RecordingJournal:
-    def __init__(self) -> None:
-        self.lines: list[tuple[Action, dict[str, object]]] = []
-
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
-        self.lines.append((action, fields))
-
-    def count(self, action: Action) -> int:
-        return sum(line[0] is action for line in self.lines)
 
 
 class RecordingNotifier:
@@ -238,7 +228,7 @@ async def test_a_dry_run_never_says_that_anybody_is_banned() -> None:
         attack(guard)
         await until(lambda: world.journal.count(Action.BAN) == 1)
 
-        assert world.journal.lines[-1][1]["outcome"] == "unknown"
+        assert world.journal.lines[-1].fields["outcome"] == "unknown"
 
 
 async def test_who_is_allowed_is_never_banned_and_the_log_says_so() -> None:

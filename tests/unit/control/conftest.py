@@ -10,8 +10,8 @@ import pytest
 from amiguard.control.api import ControlServer
 from amiguard.control.client import ControlClient
 from amiguard.errors import BanRefused, FirewallError
-from amiguard.journal import Action
 from amiguard.model import Ban, Origin, Reason, Target
+from tests.lab.journal import RecordingJournal
 
 NOW = 1_800_000_000_000
 ALLOWED = Target("192.0.2.200")
@@ -63,24 +63,14 @@ class FakeGuard:
         return count
 
 
-class Lines:
-    """A journal that keeps what is written."""
-
-    def __init__(self) -> None:
-        self.written: list[tuple[Action, str, dict[str, object]]] = []
-
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
-        self.written.append((action, message, fields))
-
-
 @pytest.fixture
 def guard() -> FakeGuard:
     return FakeGuard()
 
 
 @pytest.fixture
-def journal() -> Lines:
-    return Lines()
+def journal() -> RecordingJournal:
+    return RecordingJournal()
 
 
 @pytest.fixture
@@ -89,7 +79,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def server(path: Path, guard: FakeGuard, journal: Lines) -> AsyncIterator[ControlServer]:
+async def server(path: Path, guard: FakeGuard, journal: RecordingJournal) -> AsyncIterator[ControlServer]:
     server = ControlServer(path, guard, journal, lambda: NOW, patience=0.3)
     await server.start()
     yield server

@@ -13,7 +13,8 @@ import pytest
 from amiguard.control.api import ControlServer
 from amiguard.journal import Action
 from amiguard.model import Ban, Evidence, Reason, Target
-from tests.unit.control.conftest import ALLOWED, BREAKS, NOW, REFUSED_BY_KERNEL, FakeGuard, Lines
+from tests.lab.journal import RecordingJournal
+from tests.unit.control.conftest import ALLOWED, BREAKS, NOW, REFUSED_BY_KERNEL, FakeGuard
 
 BANS = "http://amiguard/api/v1/bans"
 
@@ -246,18 +247,18 @@ async def test_who_refuses_a_ban_is_told_by_the_status(
 
 
 async def test_a_mistake_of_ours_is_logged_and_shows_the_client_nothing(
-    http: aiohttp.ClientSession, journal: Lines
+    http: aiohttp.ClientSession, journal: RecordingJournal
 ) -> None:
     _, answer = await told(http, "POST", BANS, json={"address": BREAKS})
 
     assert answer == {"error": "a mistake in amiguard; its log tells more"}
-    [(action, _, fields)] = journal.written
+    [(action, _, fields)] = journal.lines
     assert action is Action.INTERNAL_ERROR
     assert isinstance(fields["error"], RuntimeError)
 
 
 async def test_every_command_is_logged_with_who_gave_it_and_questions_are_not(
-    http: aiohttp.ClientSession, journal: Lines
+    http: aiohttp.ClientSession, journal: RecordingJournal
 ) -> None:
     await told(http, "POST", BANS, json={"address": "192.0.2.1"})
     await told(http, "POST", BANS, json={"address": ALLOWED})
@@ -267,7 +268,7 @@ async def test_every_command_is_logged_with_who_gave_it_and_questions_are_not(
     await told(http, "DELETE", BANS)
     await told(http, "GET", BANS)
 
-    assert [(message, fields["outcome"]) for _, message, fields in journal.written] == [
+    assert [(message, fields["outcome"]) for _, message, fields in journal.lines] == [
         ("ban 192.0.2.1", "success"),
         (f"ban {ALLOWED}", "failure"),
         ("unban 192.0.2.1", "success"),
@@ -275,7 +276,5 @@ async def test_every_command_is_logged_with_who_gave_it_and_questions_are_not(
         (f"unban {REFUSED_BY_KERNEL}", "failure"),
         ("unban everybody", "success"),
     ]
-    assert {action for action, _, _ in journal.written} == {Action.CONTROL}
-    assert {(fields["peer_uid"], fields["peer_pid"]) for _, _, fields in journal.written} == {
-        (os.getuid(), os.getpid())
-    }
+    assert {line.action for line in journal.lines} == {Action.CONTROL}
+    assert {(fields["peer_uid"], fields["peer_pid"]) for _, _, fields in journal.lines} == {(os.getuid(), os.getpid())}

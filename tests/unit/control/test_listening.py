@@ -14,7 +14,8 @@ from amiguard.control.api import ControlServer
 from amiguard.control.client import ControlClient
 from amiguard.control.listening import listen
 from amiguard.errors import ControlError
-from tests.unit.control.conftest import NOW, FakeGuard, Lines
+from tests.lab.journal import RecordingJournal
+from tests.unit.control.conftest import NOW, FakeGuard
 
 
 def left_behind(path: Path) -> None:
@@ -66,7 +67,9 @@ def test_the_socket_is_never_open_to_others_not_even_at_its_birth(path: Path, mo
     assert born == [0o660]
 
 
-async def test_a_socket_that_a_killed_daemon_left_is_replaced(path: Path, guard: FakeGuard, journal: Lines) -> None:
+async def test_a_socket_that_a_killed_daemon_left_is_replaced(
+    path: Path, guard: FakeGuard, journal: RecordingJournal
+) -> None:
     left_behind(path)
     server = ControlServer(path, guard, journal, lambda: NOW)
 
@@ -77,7 +80,7 @@ async def test_a_socket_that_a_killed_daemon_left_is_replaced(path: Path, guard:
 
 
 async def test_a_second_daemon_is_refused_and_the_first_goes_on(
-    path: Path, client: ControlClient, guard: FakeGuard, journal: Lines
+    path: Path, client: ControlClient, guard: FakeGuard, journal: RecordingJournal
 ) -> None:
     second = ControlServer(path, guard, journal, lambda: NOW)
 
@@ -129,7 +132,7 @@ def test_a_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_closes_removes_its_socket_and_nobody_elses(
-    path: Path, guard: FakeGuard, journal: Lines
+    path: Path, guard: FakeGuard, journal: RecordingJournal
 ) -> None:
     server = ControlServer(path, guard, journal, lambda: NOW)
     await server.start()
@@ -144,7 +147,9 @@ async def test_a_server_that_closes_removes_its_socket_and_nobody_elses(
     assert entries(path) == []
 
 
-async def test_a_server_closes_while_clients_hang_on_it(path: Path, guard: FakeGuard, journal: Lines) -> None:
+async def test_a_server_closes_while_clients_hang_on_it(
+    path: Path, guard: FakeGuard, journal: RecordingJournal
+) -> None:
     server = ControlServer(path, guard, journal, lambda: NOW)
     await server.start()
     connections = [await asyncio.open_unix_connection(path) for _ in range(3)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amiguard.journal import Action
 from amiguard.sources.throttle import INTERVAL, ThrottledJournal
-from tests.unit.sources.ami.support import RecordingJournal
+from tests.lab.journal import RecordingJournal
 
 
 def test_only_the_first_line_of_an_interval_is_written_and_the_next_tells_how_many_were_not() -> None:
@@ -26,4 +26,4 @@ def test_each_action_has_its_own_interval() -> None:
     journal = ThrottledJournal(written, lambda: 0)
     journal.write(Action.AMI_UNREADABLE)
     journal.write(Action.OVERLOAD)
-    assert [action for action, _, _ in written.lines] == [Action.AMI_UNREADABLE, Action.OVERLOAD]
+    assert [line.action for line in written.lines] == [Action.AMI_UNREADABLE, Action.OVERLOAD]

@@ -10,23 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from amiguard.journal import Action
 from amiguard.model import Ban, Evidence, Reason, Target
 from amiguard.stores.sqlite import SqliteStore
+from tests.lab.journal import RecordingJournal
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
-
-
-class Lines:
-    """A journal that keeps what is written."""
-
-    def __init__(self) -> None:
-        self.written: list[tuple[Action, dict[str, object]]] = []
-
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
-        assert message
-        self.written.append((action, fields))
 
 
 @pytest.fixture
@@ -35,12 +24,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def journal() -> Lines:
-    return Lines()
+def journal() -> RecordingJournal:
+    return RecordingJournal()
 
 
 @pytest.fixture
-async def store(path: Path, journal: Lines) -> AsyncIterator[SqliteStore]:
+async def store(path: Path, journal: RecordingJournal) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(path, journal, patience=0.2)
     yield store
     await store.close()

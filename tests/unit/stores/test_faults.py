@@ -10,7 +10,8 @@ import pytest
 from amiguard.errors import StoreError
 from amiguard.stores.schema import APPLICATION_ID, MIGRATIONS
 from amiguard.stores.sqlite import SqliteStore
-from tests.unit.stores.conftest import NOW, Lines, ban, seal, tmpfs
+from tests.lab.journal import RecordingJournal
+from tests.unit.stores.conftest import NOW, ban, seal, tmpfs
 
 
 async def filled(store: SqliteStore, count: int = 1) -> None:
@@ -35,7 +36,7 @@ def change(path: Path, sql: str) -> None:
     connection.close()
 
 
-async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, journal: Lines) -> None:
+async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, journal: RecordingJournal) -> None:
     text = b"no database at all " * 100
     path = place(tmp_path / "notes.txt", text)
 
@@ -121,12 +122,12 @@ async def test_a_locked_database_fails_after_the_patience_and_works_once_it_is_f
     assert len((await store.open(NOW)).bans) == 1
 
 
-async def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path, journal: Lines) -> None:
+async def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path, journal: RecordingJournal) -> None:
     with pytest.raises(StoreError, match="can't be opened for writing: Is a directory"):
         await SqliteStore(tmp_path, journal).open(NOW)
 
 
-async def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path, journal: Lines) -> None:
+async def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path, journal: RecordingJournal) -> None:
     path = place(tmp_path / "file", b"")
 
     with pytest.raises(StoreError, match="can't be opened for writing: "):
@@ -135,7 +136,7 @@ async def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path, jour
 
 @pytest.mark.netns
 async def test_a_full_disk_fails_the_write_keeps_what_is_there_and_is_over_once_there_is_room(
-    tmp_path: Path, journal: Lines
+    tmp_path: Path, journal: RecordingJournal
 ) -> None:
     with tmpfs(tmp_path / "small", "256k"):
         store = SqliteStore(tmp_path / "small" / "amiguard.db", journal)
@@ -156,7 +157,7 @@ async def test_a_full_disk_fails_the_write_keeps_what_is_there_and_is_over_once_
 
 @pytest.mark.netns
 @pytest.mark.parametrize("existing", [True, False])
-async def test_a_read_only_file_system_is_told(tmp_path: Path, journal: Lines, existing: bool) -> None:
+async def test_a_read_only_file_system_is_told(tmp_path: Path, journal: RecordingJournal, existing: bool) -> None:
     sealed = tmp_path / "sealed"
     with tmpfs(sealed, "1m"):
         store = SqliteStore(sealed / "amiguard.db", journal)

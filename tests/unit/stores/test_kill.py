@@ -18,10 +18,11 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from amiguard.stores.sqlite import SqliteStore
-from tests.unit.stores.conftest import NOW, Lines, ban
+from tests.lab.journal import SilentJournal
+from tests.unit.stores.conftest import NOW, ban
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]), Lines())
+    store = SqliteStore(Path(sys.argv[1]), SilentJournal())
     await store.open(NOW)
     for batch in range(100_000):
         await store.write([ban(f"10.{batch >> 8 & 255}.{batch & 255}.{number}") for number in range(5)])

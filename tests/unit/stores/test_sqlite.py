@@ -15,7 +15,8 @@ from amiguard.model import Ban, Origin, Reason, Target
 from amiguard.ports import Ended, Ending, Position
 from amiguard.stores import sqlite
 from amiguard.stores.sqlite import REMEMBERED, SqliteStore
-from tests.unit.stores.conftest import HOUR, NOW, Lines, ban, mode
+from tests.lab.journal import RecordingJournal
+from tests.unit.stores.conftest import HOUR, NOW, ban, mode
 
 GUESSER = Target("198.51.100.7")
 
@@ -56,7 +57,7 @@ async def test_a_permanent_ban_never_ends(store: SqliteStore) -> None:
 
 
 async def test_a_ban_that_ended_meanwhile_is_logged_once_and_remembered_in_the_history(
-    store: SqliteStore, journal: Lines
+    store: SqliteStore, journal: RecordingJournal
 ) -> None:
     await store.open(NOW)
     await store.write([ban(GUESSER, until=NOW + HOUR), ban("192.0.2.1", until=NOW + HOUR + 1)])
@@ -66,7 +67,9 @@ async def test_a_ban_that_ended_meanwhile_is_logged_once_and_remembered_in_the_h
 
     assert [one.target for one in saved.bans] == ["192.0.2.1"]
     assert saved.history == {GUESSER: 1, "192.0.2.1": 1}
-    assert [(action, fields["ban"]) for action, fields in journal.written] == [(Action.EXPIRE, ban(GUESSER))]
+    assert [(line.action, bool(line.message), line.fields["ban"]) for line in journal.lines] == [
+        (Action.EXPIRE, True, ban(GUESSER))
+    ]
 
 
 async def test_an_unbanned_target_is_not_banned_again_at_the_next_start(store: SqliteStore) -> None:

@@ -1,38 +1,21 @@
-"""What the tests of the AMI source share: quick settings, a journal that remembers, a source that runs."""
+"""What the tests of the AMI source share: quick settings, a source that runs."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from amiguard.asterisk.schema import SecurityEvent
-from amiguard.journal import Action
+from amiguard.clock import steady_clock
 from amiguard.sources.ami import AmiSettings, AmiSource
 from tests.lab.fakeami import FakeAmi
+from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
 
 SECRET = "s3cr3t-of-ours"
-
-
-def wall_clock() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class RecordingJournal:
-    """Remembers every line."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[Action, str, dict[str, object]]] = []
-
-    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
-        self.lines.append((action, message, fields))
-
-    def of(self, action: Action) -> list[tuple[str, dict[str, object]]]:
-        return [(message, fields) for written, message, fields in self.lines if written is action]
 
 
 def quick(server: FakeAmi, **changes: Any) -> AmiSettings:
@@ -72,7 +55,7 @@ class Running:
     def __init__(self, settings: AmiSettings, sink: Callable[[SecurityEvent], object] | None = None) -> None:
         self.events: list[SecurityEvent] = []
         self.journal = RecordingJournal()
-        self.source = AmiSource(settings, sink or self.events.append, self.journal, wall_clock)
+        self.source = AmiSource(settings, sink or self.events.append, self.journal, steady_clock())
 
     async def connected(self) -> None:
         await until(lambda: self.source.connected, what="connected to AMI")

@@ -22,7 +22,7 @@ async def test_a_banner_in_pieces_is_a_banner() -> None:
     script = Script(banner=(b"Aster", b"isk Call Manager/11", b".0.0\r", b"\n"))
     async with FakeAmi(script) as server, running(quick(server)) as work:
         await work.connected()
-        assert work.journal.of(Action.AMI_CONNECTED)[0][1]["banner"] == "Asterisk Call Manager/11.0.0"
+        assert work.journal.of(Action.AMI_CONNECTED)[0].fields["banner"] == "Asterisk Call Manager/11.0.0"
         assert server.connections == 1
 
 
@@ -57,7 +57,7 @@ async def test_a_refused_login_is_told_and_tried_again_slowly() -> None:
         started = asyncio.get_running_loop().time()
         await until(lambda: len(server.logins) == 2, what="a second login")
         assert asyncio.get_running_loop().time() - started >= 0.3
-        message, fields = work.journal.of(Action.AMI_LOST)[0]
+        _, message, fields = work.journal.of(Action.AMI_LOST)[0]
         assert "refused manager user 'amiguard'" in message
         assert fields["retry_in"] == pytest.approx(0.45, abs=0.16)
         assert not work.journal.of(Action.AMI_CONNECTED)
@@ -115,7 +115,7 @@ async def test_a_restart_of_asterisk_is_survived() -> None:
         await work.connected_again(server, 2)
         await server.play(EVENT)
         await work.heard(2)
-        assert [action for action, _, _ in work.journal.lines] == [
+        assert [line.action for line in work.journal.lines] == [
             Action.AMI_CONNECTED,
             Action.AMI_LOST,
             Action.AMI_CONNECTED,
@@ -130,7 +130,7 @@ async def test_an_asterisk_that_always_hangs_up_is_not_stormed() -> None:
     async with FakeAmi(Script(login=Login.CLOSED)) as server, running(quick(server, **settings)) as work:
         await until(lambda: len(work.journal.of(Action.AMI_LOST)) >= 4, what="four failures")
         assert server.connections == 4
-        waits = [fields["retry_in"] for _, fields in work.journal.of(Action.AMI_LOST)]
+        waits = [line.fields["retry_in"] for line in work.journal.of(Action.AMI_LOST)]
         for wait, ceiling in zip(waits, (0.2, 0.4, 0.8, 1.6), strict=True):
             assert isinstance(wait, float)
             assert 0.1 <= wait <= ceiling
@@ -149,7 +149,7 @@ async def test_a_user_without_read_security_is_told_and_tried_again() -> None:
     async with FakeAmi(Script(security_class=False)) as server, running(quick(server, canary_timeout=0.05)) as work:
         await until(lambda: server.connections >= 2, what="a second login")
         assert not work.source.connected
-        assert "read = security" in work.journal.of(Action.AMI_LOST)[0][0]
+        assert "read = security" in work.journal.of(Action.AMI_LOST)[0].message
         assert not work.journal.of(Action.AMI_CONNECTED)
         server.script = Script()
         await work.connected()

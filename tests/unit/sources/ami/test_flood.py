@@ -73,7 +73,7 @@ async def test_falling_behind_is_told_once() -> None:
         await until(lambda: work.source.events == 100, timeout=20, what="all events")
         lines = work.journal.of(Action.OVERLOAD)
         assert len(lines) == 1
-        waiting = lines[0][1]["waiting_bytes"]
+        waiting = lines[0].fields["waiting_bytes"]
         assert isinstance(waiting, int)
         assert waiting > 1 << 20
         assert server.connections == 1

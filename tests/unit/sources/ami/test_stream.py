@@ -141,7 +141,7 @@ async def test_an_error_in_the_sink_costs_one_event_only() -> None:
         assert server.connections == 1
         lines = work.journal.of(Action.INTERNAL_ERROR)
         assert len(lines) == 1
-        assert isinstance(lines[0][1]["error"], ZeroDivisionError)
+        assert isinstance(lines[0].fields["error"], ZeroDivisionError)
 
 
 async def test_a_block_that_breaks_the_parser_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,4 +159,4 @@ async def test_a_block_that_breaks_the_parser_costs_nothing_else(monkeypatch: py
         await work.heard(2)
         assert [event.account for event in work.events] == ["after", "after"]
         assert (server.connections, work.source.reconnects) == (1, 0)
-        assert isinstance(work.journal.of(Action.INTERNAL_ERROR)[0][1]["error"], IndexError)
+        assert isinstance(work.journal.of(Action.INTERNAL_ERROR)[0].fields["error"], IndexError)

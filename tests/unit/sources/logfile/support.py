@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from amiguard.clock import steady_clock
 from amiguard.journal import Action
 from amiguard.ports import Clock, Position
 from amiguard.sources.logfile import LogSource
 from amiguard.sources.logfile.tail import NO_HEAD
+from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
-from tests.unit.sources.ami.support import RecordingJournal, wall_clock
+
+WALL_CLOCK = steady_clock()
 
 
 def append(path: Path, data: bytes) -> None:
@@ -77,7 +80,7 @@ class Running:
         paths: Iterable[Path],
         positions: Iterable[Position] = (),
         sink: Callable[[Path, bytes, bool], object] | None = None,
-        clock: Clock = wall_clock,
+        clock: Clock = WALL_CLOCK,
     ) -> None:
         self.got: list[tuple[Path, bytes]] = []
         self.journal = RecordingJournal()
@@ -95,11 +98,11 @@ class Running:
 
     @property
     def opened(self) -> list[str]:
-        return [message for message, _ in self.journal.of(Action.LOG_OPENED)]
+        return [line.message for line in self.journal.of(Action.LOG_OPENED)]
 
     @property
     def lost(self) -> list[str]:
-        return [message for message, _ in self.journal.of(Action.LOG_LOST)]
+        return [line.message for line in self.journal.of(Action.LOG_LOST)]
 
     async def up(self) -> None:
         await until(lambda: bool(self.source.status()["up"]) and bool(self.opened), what="all files read")
@@ -124,7 +127,7 @@ async def running(
     *paths: Path,
     positions: Iterable[Position] = (),
     sink: Callable[[Path, bytes, bool], object] | None = None,
-    clock: Clock = wall_clock,
+    clock: Clock = WALL_CLOCK,
 ) -> AsyncIterator[Running]:
     """Run a source until the end of the block, then cancel it."""
     work = Running(paths, positions, sink, clock)

@@ -100,7 +100,7 @@ async def test_being_far_behind_for_long_is_told(log: Path) -> None:
         await until(lambda: work.source.status()["behind"] == 0 and bool(work.opened), 20, "the end")
         told = work.journal.of(Action.OVERLOAD)
     assert told
-    assert all(isinstance(size := fields["waiting_bytes"], int) and size >= BEHIND for _, fields in told)
+    assert all(isinstance(size := line.fields["waiting_bytes"], int) and size >= BEHIND for line in told)
     assert len(work.got) == 2 * BEHIND // len(LINE)
 
 

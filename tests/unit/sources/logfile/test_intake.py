@@ -11,7 +11,7 @@ from amiguard.asterisk.schema import SecurityEvent
 from amiguard.journal import Action
 from amiguard.model import Timestamp
 from amiguard.sources.logfile.intake import SKEW, LogIntake
-from tests.unit.sources.ami.support import RecordingJournal
+from tests.lab.journal import RecordingJournal
 
 NOW = 1_795_356_000_000  # 2026-11-22 14:00:00 UTC
 HOUR = 3_600_000
