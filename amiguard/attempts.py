@@ -33,6 +33,9 @@ CAPACITY = 50_000
 BY_ADDRESS = frozenset({"AMI", "IAX2"})
 """Services whose log lines name neither a port nor a session: their attempts are told apart by address alone."""
 
+BY_PORT = frozenset({"RequestNotSupported"})
+"""Events whose log lines name a port but no session."""
+
 
 def key_of(service: str, address: Address, port: int, session: str) -> Key:
     """Return what ties the events of one attempt together: for SIP its address, port and Call-ID."""
@@ -51,7 +54,7 @@ class _Witness:
         """Whether the last attempt is a probe whose guess may still come."""
         self.waiting: Failure | None = None
         self.next: _Witness | None = None
-        """The witness that came after this one: there are never more than three."""
+        """The witness that came after this one; there are few, two for each log file and one for AMI."""
 
 
 class _Attempt(_Witness):
@@ -103,7 +106,8 @@ class Attempts:
         return _confirm(attempt, witness, waited)
 
     def _get(self, failure: Failure) -> tuple[_Attempt, _Witness]:
-        key = key_of(failure.service, failure.address, failure.port, failure.session)
+        session = "" if failure.code in BY_PORT else failure.session
+        key = key_of(failure.service, failure.address, failure.port, session)
         attempt = self._open.get(key)
         if attempt is None:
             attempt = self._open[key] = _Attempt(failure.source, failure.at)

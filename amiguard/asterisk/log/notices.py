@@ -54,7 +54,8 @@ def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
         place = _place(row, row.mark, found)
         if place is None:
             return Notice(shape, None, None)
-        at, session = place["at"], session and found.string[place.end() : found.end("session")]
+        if place is not found:
+            at, session = place["at"], session and found.string[place.end() : found.end("session")]
     source = endpoint(at) if port is None else _host_port(at, port)
     if source is None:
         return None

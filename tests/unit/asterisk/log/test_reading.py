@@ -139,3 +139,15 @@ def test_decoding_survives_what_json_can_hold() -> None:
         JSON.replace(b"admin", b"\xff"),
     ):
         LogReader(UTC).read(line, NOW)
+
+
+def test_a_quoted_display_name_costs_no_call_id() -> None:
+    line = (
+        b"[2026-11-22 10:07:55] NOTICE[1] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from "
+        b"'\"100\" <sip:100@10.99.0.1>' failed for '192.0.2.1:47233' (callid: 1de54e2ef25f-0) - Failed to authenticate"
+    )
+    reading = LogReader(UTC).read(line, 1_795_344_000_000)
+
+    assert reading is not None
+    assert reading.event is not None
+    assert reading.event.session == "1de54e2ef25f-0"
