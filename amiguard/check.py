@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from amiguard.asterisk.log.reading import Kind
 from amiguard.errors import AmiguardError
 from amiguard.firewalls import nftables
 from amiguard.notifiers import smtp
@@ -14,6 +15,15 @@ from amiguard.stores import probe as database
 from amiguard.wiring import ami_settings, mail_settings
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
+
+FORGEABLE = "believed like UDP datagrams; follow a [json] log too (logger.conf: docs/security.md)"
+
+KINDS = {
+    Kind.JSON: "JSON lines, which nobody can forge",
+    Kind.PLAIN: f"plain lines, {FORGEABLE}",
+    Kind.SYSLOG: f"syslog lines, {FORGEABLE}",
+    Kind.UNKNOWN: "no line yet that tells what kind of log it is",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ async def _ami(settings: Settings) -> str:
 async def _log(settings: Settings) -> str:
     if not settings.asterisk_log:
         return "off: AMIGUARD_ASTERISK_LOG is empty; what AMI can't tell is not seen (docs/security.md)"
-    return "; ".join([await logfile.probe(path) for path in settings.asterisk_log])
+    return "; ".join([f"{await logfile.probe(path)}, {KINDS[logfile.kind_at(path)]}" for path in settings.asterisk_log])
 
 
 async def _firewall(settings: Settings) -> str:

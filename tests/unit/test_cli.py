@@ -268,6 +268,25 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
     assert "geheim" not in str(findings)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[2026-11-22 10:07:56] NOTICE[1] chan_sip.c: x", "plain lines, believed like UDP datagrams"),
+        ('{"hostname":"pbx","timestamp":"2026-11-22 10:07:56"}', "JSON lines, which nobody can forge"),
+        ("", "no line yet"),
+    ],
+)
+async def test_check_says_what_kind_of_log_it_is(line: str, said: str, tmp_path: Path) -> None:
+    log = tmp_path / "full"
+    log.write_text(line and line + "\n")
+    settings = load(environ={"AMIGUARD_ASTERISK_LOG": str(log), "AMIGUARD_FIREWALL": "dry-run"})
+
+    [found] = [finding async for finding in check(settings) if finding.name == "log"]
+
+    assert found.ok
+    assert said in found.text
+
+
 async def test_check_ends_with_1_when_something_fails_and_says_so_in_lines_or_json(tmp_path: Path) -> None:
     env_file = tmp_path / "amiguard.env"
     with env_file.open("w") as file:

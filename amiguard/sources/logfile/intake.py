@@ -45,7 +45,7 @@ class LogIntake:
         """Take one line; `live`: it was written just now, and not while nobody read."""
         found = self._files.get(path)
         if found is None:
-            found = self._files[path] = LogReader(self._zone, _kind(path)), witnesses(len(self._files) + 1)
+            found = self._files[path] = LogReader(self._zone, kind_at(path)), witnesses(len(self._files) + 1)
         reader, witness = found
         now = self._clock()
         reading = reader.read(line, now)
@@ -87,7 +87,7 @@ def witnesses(number: int) -> Mapping[Channel, str]:
     return WITNESS if number == 1 else {channel: f"{name}-{number}" for channel, name in WITNESS.items()}
 
 
-def _kind(path: Path) -> Kind:
+def kind_at(path: Path) -> Kind:
     """Return what kind of log begins so: in the middle of a plain one, an attacker's line may look like JSON."""
     try:
         with path.open("rb") as file:
