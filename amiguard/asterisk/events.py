@@ -52,11 +52,10 @@ class EventParser:
     """Turns blocks into security events.
 
     Feed every block that is no response to us. `deadline` tells when `release` must be called: events are held back
-    until then. The counters are totals: `injections` (tampered events), `unreadable` (blocks of a newer schema),
-    `disbelieved` (dropped because they stood inside or behind a forgery), `unknown` (other classes of events)."""
+    until then. The counters are totals: `unreadable` (blocks of a newer schema), `disbelieved` (dropped because they
+    stood inside or behind a forgery), `unknown` (other classes of events)."""
 
     def __init__(self) -> None:
-        self.injections = 0
         self.unreadable = 0
         self.disbelieved = 0
         self.unknown = 0
@@ -191,5 +190,4 @@ class EventParser:
         if event is None:
             self.unreadable += 1
             return []
-        self.injections += 1
         return [event]

@@ -49,7 +49,7 @@ async def test_an_attack_is_heard_and_forged_events_name_their_sender(asterisk22
                 await until(partial(has_refused, work, number), what=f"the event of {user}")
             assert [event.tampered for event in refused(work)] == [False, True, True, True, True]
             assert {event.address for event in work.events} == {ATTACKER}
-            assert work.source.reconnects == 0
+            assert work.reconnects == 0
             assert [line.action for line in work.journal.lines] == [Action.AMI_CONNECTED]
 
 

@@ -19,7 +19,6 @@ from tests.lab.fakeami import BANNER, security_event
 from tests.lab.journal import RecordingJournal
 
 ATTACKER = "198.51.100.7"
-PONG = b"PONG"
 SHORT = 36
 """Bytes of a name that PJSIP keeps."""
 

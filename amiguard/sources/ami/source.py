@@ -40,26 +40,6 @@ class AmiSource:
         """Whether security events reach us: logged in, and one has been seen."""
         return self._since is not None
 
-    @property
-    def since(self) -> Timestamp | None:
-        """Since when events reach us; None = they don't."""
-        return self._since
-
-    @property
-    def events(self) -> int:
-        """How many events the sink was given; our own traffic is not among them."""
-        return self._intake.events
-
-    @property
-    def last_event(self) -> Timestamp | None:
-        """When the sink was given the latest event."""
-        return self._intake.last_event
-
-    @property
-    def reconnects(self) -> int:
-        """How often a connection, or the attempt to make one, ended."""
-        return self._reconnects
-
     def status(self) -> dict[str, object]:
         """Return how it goes, for `amiguard status`."""
         return {
@@ -67,8 +47,8 @@ class AmiSource:
             "where": self._settings.where,
             "up": self.connected,
             "since": self._since,
-            "events": self.events,
-            "last_event": self.last_event,
+            "events": self._intake.events,
+            "last_event": self._intake.last_event,
             "reconnects": self._reconnects,
             "error": "" if self.connected else self._last_error,
         }
@@ -76,21 +56,6 @@ class AmiSource:
     def positions(self) -> list[Position]:
         """Return nothing: Asterisk repeats no event."""
         return []
-
-    @property
-    def last_error(self) -> str:
-        """Why events did not reach us the last time; stays when they do again."""
-        return self._last_error
-
-    @property
-    def injections(self) -> int:
-        """How many events somebody had put header lines into."""
-        return self._intake.parser.injections
-
-    @property
-    def unreadable(self) -> int:
-        """How many security events fitted no schema and were not counted."""
-        return self._intake.parser.unreadable
 
     async def run(self) -> None:
         """Stay connected until cancelled."""

@@ -17,7 +17,6 @@ RELIABLE = [c for c in captures() if not c.name.startswith("16-sip/") or c.group
 ORDINARY = [c for c in RELIABLE if c.group not in {"hostile", "spoof"}]
 CORRECT_PHONES = [c for c in captures() if c.conclude in {"success", "neutral"} and c.group == "base"]
 CHOSEN_ADDRESS = [c for c in captures() if c.name.startswith("16-sip/h-via-maddr")]
-NOT_BY_THE_VICTIM = [c for c in captures() if c.packet_source != VICTIM and c not in CHOSEN_ADDRESS]
 
 
 def named(cases: list[Capture]) -> list[object]:

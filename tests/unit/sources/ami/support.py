@@ -57,6 +57,14 @@ class Running:
         self.journal = RecordingJournal()
         self.source = AmiSource(settings, sink or self.events.append, self.journal, steady_clock())
 
+    @property
+    def reconnects(self) -> int:
+        return self.source._reconnects
+
+    @property
+    def last_error(self) -> str:
+        return self.source._last_error
+
     async def connected(self) -> None:
         await until(lambda: self.source.connected, what="connected to AMI")
 

@@ -117,4 +117,4 @@ async def test_while_waiting_for_the_next_try() -> None:
         settings = AmiSettings(port=reserved.getsockname()[1], username="amiguard", secret=SECRET, backoff=(50, 60))
         async with expect_nothing_left(settings) as work:
             await until(lambda: len(work.journal.of(Action.AMI_LOST)) == 1, what="a refused connection")
-            assert "Connection refused" in work.source.last_error
+            assert "Connection refused" in work.last_error

@@ -33,4 +33,4 @@ async def test_a_capture_reads_the_same_over_the_socket_and_never_ends_the_conne
             assert work.events == expected, capture.name
             played += 1
         assert played > 5
-        assert (server.connections, work.source.reconnects) == (1, 0)
+        assert (server.connections, work.reconnects) == (1, 0)

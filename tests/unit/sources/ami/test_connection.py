@@ -34,14 +34,14 @@ async def test_what_is_no_asterisk_never_gets_the_secret(banner: bytes) -> None:
         await until(lambda: server.connections >= 3, what="three tries")
         assert not server.received
         assert not work.source.connected
-        assert "not an Asterisk manager" in work.source.last_error
+        assert "not an Asterisk manager" in work.last_error
 
 
 async def test_who_says_nothing_never_gets_the_secret() -> None:
     async with FakeAmi(Script(banner=())) as server, running(quick(server, banner_timeout=0.05)) as work:
         await until(lambda: server.connections >= 3, what="three tries")
         assert not server.received
-        assert "no banner" in work.source.last_error
+        assert "no banner" in work.last_error
 
 
 async def test_only_security_events_are_asked_for() -> None:
@@ -67,19 +67,19 @@ async def test_a_login_that_nobody_answers_ends() -> None:
     settings = {"login_timeout": 0.05}
     async with FakeAmi(Script(login=Login.SILENT)) as server, running(quick(server, **settings)) as work:
         await until(lambda: len(server.logins) >= 2, what="a second login")
-        assert "did not answer Login" in work.source.last_error
+        assert "did not answer Login" in work.last_error
 
 
 async def test_a_connection_closed_in_the_middle_of_a_login_is_made_again() -> None:
     async with FakeAmi(Script(login=Login.CLOSED)) as server, running(quick(server)) as work:
         await until(lambda: len(server.logins) >= 2, what="a second login")
-        assert "closed the connection" in work.source.last_error
+        assert "closed the connection" in work.last_error
 
 
 async def test_a_dead_connection_is_noticed_by_its_missing_pong() -> None:
     async with FakeAmi(Script(pong=False)) as server, running(quick(server, ping_timeout=0.05)) as work:
         await until(lambda: server.connections >= 3, what="two reconnects")
-        assert "did not answer Ping" in work.source.last_error
+        assert "did not answer Ping" in work.last_error
         pings = [action for action in server.actions if action["Action"] == "Ping"]
         assert len(pings) <= server.connections, "one unanswered ping is enough"
 
@@ -93,7 +93,7 @@ async def test_a_late_pong_in_a_flood_of_events_is_no_dead_connection() -> None:
             return sum(action["Action"] == "Ping" for action in server.actions) >= 3
 
         await until(trickled, what="three pings without a pong")
-        assert (server.connections, work.source.reconnects) == (1, 0)
+        assert (server.connections, work.reconnects) == (1, 0)
 
 
 async def test_pings_are_sent_one_by_one() -> None:
@@ -108,7 +108,7 @@ async def test_pings_are_sent_one_by_one() -> None:
 async def test_a_restart_of_asterisk_is_survived() -> None:
     async with FakeAmi() as server, running(quick(server)) as work:
         await work.connected()
-        since = work.source.since
+        since = work.source.status()["since"]
         await server.play(EVENT)
         await work.heard(1)
         server.kick()
@@ -120,9 +120,9 @@ async def test_a_restart_of_asterisk_is_survived() -> None:
             Action.AMI_LOST,
             Action.AMI_CONNECTED,
         ]
-        assert work.source.reconnects == 1
+        assert work.reconnects == 1
         assert since is not None
-        assert work.source.last_event is not None
+        assert work.source.status()["last_event"] is not None
 
 
 async def test_an_asterisk_that_always_hangs_up_is_not_stormed() -> None:
@@ -189,7 +189,7 @@ async def test_our_own_traffic_is_not_told() -> None:
             ("AMI", "admin", peer[0]),
             ("PJSIP", "amiguard", peer[0]),
         ]
-        assert work.source.events == 3
+        assert work.source._intake.events == 3
 
 
 async def test_manager_events_that_are_held_back_arrive_without_further_traffic() -> None:

@@ -48,7 +48,7 @@ async def test_no_log_line_shows_it(caplog: pytest.LogCaptureFixture, capfd: pyt
         await work.connected_again(server, 2)
         server.script = Script(secret="changed")
         server.kick()
-        await until(lambda: "refused" in work.source.last_error, what="a refused login")
+        await until(lambda: "refused" in work.last_error, what="a refused login")
         assert SECRET not in repr(work.journal.lines)
         assert SECRET not in repr(vars(work.source))
     assert SECRET.encode() in server.received

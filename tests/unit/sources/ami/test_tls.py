@@ -57,8 +57,8 @@ async def test_verification_can_be_switched_off_only_in_so_many_words(authority:
 
 async def expect_no_secret(server: FakeAmi, settings_changes: dict[str, object], words: str) -> None:
     async with running(quick(server, tls=True, **settings_changes)) as work:
-        await until(lambda: work.source.reconnects >= 2, what="two tries")
-        assert words in work.source.last_error
+        await until(lambda: work.reconnects >= 2, what="two tries")
+        assert words in work.last_error
         assert not work.source.connected
     assert not server.received
 
@@ -87,8 +87,8 @@ async def test_an_expired_certificate_is_not_trusted(authority: trustme.CA, ca_f
 async def test_a_port_without_tls_gets_no_secret(ca_file: Path) -> None:
     async with FakeAmi() as server:
         async with running(quick(server, tls=True, tls_ca=ca_file)) as work:
-            await until(lambda: work.source.reconnects >= 2, what="two tries")
-            assert "no TLS" in work.source.last_error
+            await until(lambda: work.reconnects >= 2, what="two tries")
+            assert "no TLS" in work.last_error
         assert b"amiguard" not in server.received
 
 
