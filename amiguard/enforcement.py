@@ -54,6 +54,9 @@ class Enforcement:
         self._allow: Sequence[Target] = ()
         self._ends: list[tuple[int, Target]] = []
         self._wake = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        """Held from what the kernel is asked until it is booked: or a ban that is lifted just then stays in the kernel,
+        and nobody knows of it."""
 
     def holds(self, target: Target) -> bool:
         """Whether this very target is banned, or about to be."""
@@ -99,14 +102,15 @@ class Enforcement:
 
     async def flush(self) -> bool:
         """Put one batch of what waits into the kernel; tell whether the kernel took it."""
-        batch = list(self.waiting.values())[:BATCH]
-        if not await self._enforce(batch):
-            return False
-        for ban in batch:
-            if self.waiting.get(ban.target) is ban:  # else it was lifted or replaced meanwhile
-                del self.waiting[ban.target]
-                self._acknowledged(ban)
-        return True
+        async with self._one_at_a_time:
+            batch = list(islice(self.waiting.values(), BATCH))
+            if not await self._enforce(batch):
+                return False
+            for ban in batch:
+                if self.waiting.get(ban.target) is ban:  # else it was replaced meanwhile
+                    del self.waiting[ban.target]
+                    self._acknowledged(ban)
+            return True
 
     async def ban(self, ban: Ban) -> Ban:
         """Ban at once, for an administrator; return after the kernel's acknowledgement.
@@ -114,9 +118,10 @@ class Enforcement:
         Raises:
             FirewallError: the kernel refused.
         """
-        await self._firewall.ban([ban], self._clock())
-        self.waiting.pop(ban.target, None)
-        return self._acknowledged(ban)
+        async with self._one_at_a_time:
+            await self._firewall.ban([ban], self._clock())
+            self.waiting.pop(ban.target, None)
+            return self._acknowledged(ban)
 
     async def unban(self, targets: Sequence[Target], origin: Origin) -> list[Ban]:
         """Lift bans; return those that there were.
@@ -124,15 +129,16 @@ class Enforcement:
         Raises:
             FirewallError: the kernel refused.
         """
-        await self._firewall.unban(targets)
-        lifted = []
-        for target in targets:
-            waiting = self.waiting.pop(target, None)
-            ban = self.active.pop(target, None) or waiting
-            if ban is not None:
-                lifted.append(ban)
-                self._record(Ended(target, self._clock(), Ending.UNBAN))
-                self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
+        async with self._one_at_a_time:
+            await self._firewall.unban(targets)
+            lifted = []
+            for target in targets:
+                waiting = self.waiting.pop(target, None)
+                ban = self.active.pop(target, None) or waiting
+                if ban is not None:
+                    lifted.append(ban)
+                    self._record(Ended(target, self._clock(), Ending.UNBAN))
+                    self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
         return lifted
 
     # ----------------------------------------------------------------------------------------------------------------
@@ -174,13 +180,18 @@ class Enforcement:
         surplus = len(self.active) + count - MAX_BANS
         if surplus <= 0:
             return
-        leaving: list[Target] = []
+        leaving: dict[Target, int] = {}
         while self._ends and len(leaving) < surplus:
             until, target = heappop(self._ends)
             ban = self.active.get(target)
             if ban is not None and ban.until == until:
-                leaving.append(target)
-        await self._firewall.unban(leaving)
+                leaving[target] = until
+        try:
+            await self._firewall.unban(list(leaving))
+        except FirewallError:
+            for target, until in leaving.items():
+                heappush(self._ends, (until, target))
+            raise
         for target in leaving:
             self._end(target)
         self._journal.write(Action.OVERLOAD, "too many bans: those that end soonest made room", left_out=len(leaving))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from amiguard import enforcement
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.chansip import PATIENCE
 from amiguard.errors import BanRefused, FirewallError, StoreError
@@ -344,6 +345,33 @@ async def test_everybody_can_be_unbanned_at_once() -> None:
 
         assert not world.firewall.dropped
         assert not guard.bans()
+
+
+async def test_who_is_unbanned_while_his_ban_is_on_its_way_is_not_left_in_the_kernel() -> None:
+    world = World()
+    guard = world.guard()
+    await guard.start()
+    attack(guard)
+    await asyncio.gather(guard.unban(ATTACKER), guard._enforcement.flush())
+
+    assert guard.find(ATTACKER) is None
+    assert not world.firewall.dropped
+    await guard.close()
+
+
+async def test_bans_that_were_to_make_room_still_end_when_the_kernel_would_not_let_them_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(enforcement, "MAX_BANS", 1)
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: guard.find(ATTACKER) is not None)
+        world.firewall.broken = True
+        attack(guard, "192.0.2.2")
+        await until(lambda: world.journal.count(Action.FIREWALL_FAILED) > 0)
+        world.now += 60_000
+        await until(lambda: guard.find(ATTACKER) is None)
 
 
 async def test_waiting_bans_go_into_the_kernel_in_few_transactions() -> None:
