@@ -1,7 +1,7 @@
 """Hands changes to the store behind the bans' back: a slow or full disk delays nothing and loses nothing.
 
-While the store refuses, changes wait in memory. When too many wait, only the newest of each target is kept: the store
-then misses a ban that was lifted meanwhile, never one that runs."""
+While the store refuses, changes wait in memory. When too many wait, only the newest of each target is kept, and none of
+a ban that ended by itself: the store then misses a ban that is over, never one that runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.ports import Change, Clock, Position, Saved, Store
+from amiguard.ports import Change, Clock, Ended, Ending, Position, Saved, Store
 
 BATCH = 1_000
 MAX_WAITING = 50_000
+"""Changes that wait before they are thinned out; after that, twice as many as were left."""
+
 RETRY = (1.0, 60.0)
 
 
@@ -30,6 +32,7 @@ class Recorder:
         self._opened = False
         self._restore = restore
         self._waiting: list[Change] = []
+        self._most = MAX_WAITING
         self._wake = asyncio.Event()
 
     @property
@@ -50,9 +53,8 @@ class Recorder:
     def record(self, change: Change) -> None:
         """Take a change; it is written soon, in order."""
         self._waiting.append(change)
-        if len(self._waiting) > MAX_WAITING:
-            newest = {_subject(waiting): waiting for waiting in self._waiting}
-            self._waiting = list(newest.values())
+        if len(self._waiting) > self._most:
+            self._thin_out()
         self._wake.set()
 
     async def run(self) -> None:
@@ -94,7 +96,19 @@ class Recorder:
             self._journal.write(
                 Action.STORE_FAILED, "changes are lost: the database refused them", changes=len(self._waiting)
             )
-        await self._store.close()
+        try:
+            await self._store.close()
+        except StoreError as error:
+            self._failed(error)
+
+    def _thin_out(self) -> None:
+        newest: dict[str, Change] = {}
+        for change in self._waiting:
+            subject = _subject(change)
+            newest.pop(subject, None)  # so that a position stays behind the bans that it led to
+            newest[subject] = change
+        self._waiting = [change for change in newest.values() if not _is_over(change)]
+        self._most = max(MAX_WAITING, 2 * len(self._waiting))
 
     def _failed(self, error: StoreError) -> None:
         if str(error) != self.failing:
@@ -104,3 +118,8 @@ class Recorder:
 
 def _subject(change: Change) -> str:
     return change.path if isinstance(change, Position) else change.target
+
+
+def _is_over(change: Change) -> bool:
+    """Whether the store finds out by itself, for it knows when a ban ends."""
+    return isinstance(change, Ended) and change.ending is Ending.EXPIRE
