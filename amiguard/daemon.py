@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from amiguard import __version__
 from amiguard.clock import steady_clock
@@ -41,13 +41,22 @@ def run(settings: Settings) -> int:
     except ControlError as error:
         journal.write(Action.INTERNAL_ERROR, f"the control socket can't be opened: {error}", error=error)
     except ExceptionGroup as group:
-        for unexpected in group.exceptions:
+        for unexpected in _leaves(group):
             journal.write(Action.INTERNAL_ERROR, "amiguard can't go on", error=unexpected)
     else:
         return 0
     finally:
         journal.close()
     return 1
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """Return what went wrong, out of however many groups it is wrapped in: a group's message says nothing."""
+    if isinstance(error, ExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
 
 
 async def _raise_when(stopping: asyncio.Event) -> None:
