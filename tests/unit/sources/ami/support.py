@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from amiguard.sources.ami import AmiSettings, AmiSource
 from tests.lab.fakeami import FakeAmi
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
+from tests.unit.sources.working import at_work
 
 SECRET = "s3cr3t-of-ours"
 
@@ -84,12 +84,5 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Run a source against `settings` until the end of the block, then cancel it."""
     work = Running(settings, sink)
-    task = asyncio.create_task(work.source.run())
-    try:
+    async with at_work(work.source):
         yield work
-        assert not task.done(), "the source must never end by itself"
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()

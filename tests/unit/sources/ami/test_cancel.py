@@ -16,6 +16,7 @@ from amiguard.sources.ami import AmiSettings
 from tests.lab.fakeami import FakeAmi, Login, Script
 from tests.lab.waiting import until
 from tests.unit.sources.ami.support import SECRET, Running, quick, sockets
+from tests.unit.sources.working import at_work
 
 PATIENT: dict[str, Any] = {
     "connect_timeout": 60,
@@ -37,13 +38,8 @@ async def expect_nothing_left(settings: AmiSettings) -> AsyncIterator[Running]:
     """Run a source, cancel it at the end of the block, and look for what it left."""
     tasks, before = asyncio.all_tasks(), open_sockets()
     work = Running(settings)
-    task = asyncio.create_task(work.source.run())
-    try:
+    async with at_work(work.source):
         yield work
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    assert task.cancelled()
     assert asyncio.all_tasks() == tasks
     await until(lambda: not (open_sockets() - before), timeout=2, what="sockets closed")
     assert not work.source.connected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -16,6 +15,7 @@ from amiguard.sources.logfile import LogSource
 from amiguard.sources.logfile.tail import NO_HEAD
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
+from tests.unit.sources.working import at_work
 
 WALL_CLOCK = steady_clock()
 
@@ -131,12 +131,5 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Run a source until the end of the block, then cancel it."""
     work = Running(paths, positions, sink, clock)
-    task = asyncio.create_task(work.source.run())
-    try:
+    async with at_work(work.source):
         yield work
-        assert not task.done(), "the source must never end by itself"
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()

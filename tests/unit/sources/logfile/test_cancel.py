@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab.waiting import until
 from tests.unit.sources.logfile.support import Running, append, descriptors, move, touch
+from tests.unit.sources.working import at_work
 
 
 @asynccontextmanager
@@ -18,13 +19,8 @@ async def expect_nothing_left(*paths: Path) -> AsyncIterator[Running]:
     """Run a source, cancel it at the end of the block, and look for what it left."""
     tasks, before = asyncio.all_tasks(), descriptors()
     work = Running(paths)
-    task = asyncio.create_task(work.source.run())
-    try:
+    async with at_work(work.source):
         yield work
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    assert task.cancelled()
     assert asyncio.all_tasks() == tasks
     assert descriptors() == before
 
