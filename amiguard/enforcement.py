@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
@@ -103,7 +103,7 @@ class Enforcement:
     async def flush(self) -> bool:
         """Put one batch of what waits into the kernel; tell whether the kernel took it."""
         async with self._one_at_a_time:
-            batch = list(islice(self.waiting.values(), BATCH))
+            batch = self._next_batch()
             if not await self._enforce(batch):
                 return False
             for ban in batch:
@@ -119,7 +119,7 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            await self._firewall.ban([ban], self._clock())
+            await self._insist(lambda: self._firewall.ban([ban], self._clock()))
             self.waiting.pop(ban.target, None)
             return self._acknowledged(ban)
 
@@ -130,7 +130,7 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            await self._firewall.unban(targets)
+            await self._insist(lambda: self._firewall.unban(targets))
             lifted = []
             for target in targets:
                 waiting = self.waiting.pop(target, None)
@@ -148,6 +148,26 @@ class Enforcement:
         self.active |= {ban.target: ban for ban in saved.bans}
         self._ends += [(ban.until, ban.target) for ban in saved.bans if ban.until is not None]
         heapify(self._ends)
+
+    def _next_batch(self) -> list[Ban]:
+        """Return the next bans for the kernel, without those whose time ran out while it refused."""
+        now = self._clock()
+        batch = []
+        for ban in list(islice(self.waiting.values(), BATCH)):
+            if ban.remaining(now) == 0:
+                del self.waiting[ban.target]
+            else:
+                batch.append(ban)
+        return batch
+
+    async def _insist(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Have the kernel do what an administrator asks for; if it refuses, lay the firewall out anew and ask again."""
+        try:
+            await change()
+        except FirewallError:
+            if not await self._repair():
+                raise
+            await change()
 
     async def _enforce(self, batch: Sequence[Ban]) -> bool:
         try:

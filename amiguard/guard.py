@@ -183,7 +183,10 @@ class Guard:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._judge.release()
+            try:
+                self._judge.release()
+            except Exception as error:  # noqa: BLE001 -- one event must not end the daemon
+                self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
             self._remember_position()
 
     def _remember_position(self) -> None:

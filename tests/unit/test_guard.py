@@ -205,6 +205,36 @@ async def test_what_the_kernel_refuses_is_retried_and_never_reported_as_done() -
         assert ATTACKER in world.firewall.dropped
 
 
+async def test_a_ban_whose_time_ran_out_while_the_kernel_refused_is_not_reported() -> None:
+    world = World()
+    async with world.running() as guard:
+        world.firewall.broken = True
+        attack(guard)
+        await until(lambda: world.journal.count(Action.FIREWALL_FAILED) >= 1)
+        world.now += 60_000
+        world.firewall.broken = False
+        await until(lambda: not guard.status()["bans"]["waiting"])  # type: ignore[index]  # JSON-able, not typed
+
+        assert world.journal.count(Action.BAN) == 0
+        assert not guard.bans()
+
+
+async def test_an_administrators_ban_lays_out_a_firewall_that_somebody_flushed() -> None:
+    world = World()
+    async with world.running() as guard:
+        put = world.firewall.ban
+
+        async def vanished_once(bans: Sequence[Ban], now: Timestamp) -> None:
+            world.firewall.ban = put  # type: ignore[method-assign]  # start() brought the table back
+            raise FirewallError("no such table", 2)
+
+        world.firewall.ban = vanished_once  # type: ignore[method-assign]  # the table is gone
+        await guard.ban(ATTACKER, None, "")
+
+        assert ATTACKER in world.firewall.dropped
+        assert world.journal.count(Action.FIREWALL_HEALED) == 1
+
+
 async def test_a_firewall_that_somebody_flushed_is_laid_out_anew_with_every_ban() -> None:
     world = World()
     async with world.running() as guard:
