@@ -6,7 +6,8 @@ distinct values and a new detail needs no new layout."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from amiguard.model import Ban, Evidence, Origin, Reason
@@ -27,35 +28,30 @@ def row_of(ban: Ban) -> Row:
     return (ban.target, ban.since, ban.until, ban.failures, ban.earlier, json.dumps(ban.accounts), json.dumps(details))
 
 
-def bans_of(texts: Sequence[str]) -> list[Ban]:
-    """Return the bans that `schema.LOAD_BANS` found: one text a column.
+def bans_of(rows: Iterable[Sequence[Any]]) -> list[Ban]:
+    """Return the bans that `schema.LOAD_BANS` found.
+
+    Column by column, for the daemon protects nobody until its bans are read, and a hundred thousand calls take longer.
 
     Raises:
         ValueError: a row holds what amiguard never writes.
     """
-    target, since, until, failures, earlier = map(json.loads, texts[:5])
-    if not target:
+    columns = list(zip(*rows, strict=True))
+    if not columns:
         return []
-    accounts = of_type(json.loads(f"[{texts[5]}]"), list)
-    details = decoded(texts[6].split("\n"))
-    if not len(target) == len(accounts) == len(details):
-        raise ValueError("a row's accounts are no array, or its details more than one line")
+    target, since, until, failures, earlier, accounts, details = columns
     of_type(target, str)
     of_type(since, int)
     of_type(until, int, type(None))
     of_type(failures, int)
     of_type(earlier, int)
-    columns = zip(target, since, until, failures, earlier, accounts, details, strict=True)
-    return [
-        Ban(
-            name, begin, end, reason, origin, evidence, count, before, tuple(tried), service, transport, source, comment
-        )
-        for name, begin, end, count, before, tried, shared in columns
-        for reason, origin, evidence, service, transport, source, comment in (shared,)
-    ]
+    tried = map(tuple, of_type(json.loads(f"[{','.join(accounts)}]"), list))
+    reason, origin, evidence, *texts = zip(*decoded(details), strict=True)
+    fields = zip(target, since, until, reason, origin, evidence, failures, earlier, tried, *texts, strict=True)
+    return list(map(partial(tuple.__new__, Ban), fields))
 
 
-def of_type(column: list[Any], *types: type) -> list[Any]:
+def of_type(column: Sequence[Any], *types: type) -> Sequence[Any]:
     """Return the column. Raises ValueError: it holds a value of another type."""
     if not set(map(type, column)) <= set(types):
         raise ValueError(f"a column holds something else than {' or '.join(kind.__name__ for kind in types)}")

@@ -48,12 +48,8 @@ SAVE_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)"
 
 LOAD_POSITIONS = "SELECT path, device, inode, offset, head FROM positions"
 
-LOAD_BANS = """SELECT json_group_array(target), json_group_array(since), json_group_array(until),
-    json_group_array(failures), json_group_array(earlier), group_concat(accounts, ','), group_concat(details, char(10))
-    FROM (SELECT * FROM bans WHERE target > ? ORDER BY target LIMIT ?)"""
-"""Each column as one text: rows one by one, each a turn at the interpreter's lock, take twice as long.
-
-Those that are JSON themselves are joined as they are, for escaping them once more costs as much as all the rest."""
+LOAD_BANS = "SELECT target, since, until, failures, earlier, accounts, details FROM bans"
+LOAD_ENDED = f"{LOAD_BANS} WHERE until <= ?"
 
 LOAD_HISTORY = "SELECT json_group_array(target), json_group_array(bans) FROM offenders"
 
