@@ -48,8 +48,9 @@ SAVE_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)"
 
 LOAD_POSITIONS = "SELECT path, device, inode, offset, head FROM positions"
 
-LOAD_BANS = "SELECT target, since, until, failures, earlier, accounts, details FROM bans"
-LOAD_ENDED = f"{LOAD_BANS} WHERE until <= ?"
+_BANS = "SELECT target, since, until, failures, earlier, accounts, details FROM bans"
+LOAD_BANS = f"{_BANS} WHERE target > ? ORDER BY target LIMIT ?"
+LOAD_ENDED = f"{_BANS} WHERE until <= ?"
 
 LOAD_HISTORY = "SELECT json_group_array(target), json_group_array(bans) FROM offenders"
 

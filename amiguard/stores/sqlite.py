@@ -22,7 +22,7 @@ import aiosqlite
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.model import Ban, Timestamp
+from amiguard.model import Ban, Target, Timestamp
 from amiguard.ports import Change, Ended, Position, Saved
 from amiguard.stores import schema
 from amiguard.stores.faults import explained
@@ -38,6 +38,8 @@ MAX_OFFENDERS = 100_000
 
 TIDY_AFTER = 10_000
 """After so many bans the table of offenders is cut back to `MAX_OFFENDERS`."""
+
+LOADED_AT_ONCE = 10_000
 
 SET_UP = (
     "PRAGMA journal_mode = WAL",
@@ -158,10 +160,20 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
     with collector_paused():
         ended = bans_of(await connection.execute_fetchall(schema.LOAD_ENDED, (now,)))
         await transact(connection, forget)
-        bans = bans_of(await connection.execute_fetchall(schema.LOAD_BANS))
+        bans = await load_bans(connection)
         targets, counts = map(json.loads, await answer(connection, schema.LOAD_HISTORY))
         positions = [Position(*row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
         return ended, Saved(bans, dict(zip(targets, counts, strict=True)), positions)
+
+
+async def load_bans(connection: aiosqlite.Connection) -> list[Ban]:
+    """Read all bans, some at a time: rows take more memory than bans. Raises ValueError."""
+    bans: list[Ban] = []
+    newest = Target("")
+    while read := bans_of(await connection.execute_fetchall(schema.LOAD_BANS, (newest, LOADED_AT_ONCE))):
+        bans += read
+        newest = read[-1].target
+    return bans
 
 
 async def transact(connection: aiosqlite.Connection, statements: Iterable[Statement]) -> None:
