@@ -3,147 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import pytest
 
 from amiguard import enforcement
-from amiguard.asterisk.schema import SecurityEvent
 from amiguard.chansip import PATIENCE
-from amiguard.errors import BanRefused, FirewallError, StoreError
-from amiguard.guard import Guard
-from amiguard.jail import Policy
+from amiguard.errors import BanRefused, FirewallError
 from amiguard.journal import Action
 from amiguard.judge import BITES_AFTER
-from amiguard.model import Address, Ban, Reason, Target, Timestamp
-from amiguard.ports import Change, Ended, Ending, Notice, NoticeKind, Position, Saved
-from tests.lab.journal import RecordingJournal
+from amiguard.model import Ban, Reason, Target, Timestamp
+from amiguard.ports import Ended, Ending, NoticeKind, Position, Saved
 from tests.lab.waiting import until
-
-ATTACKER = Address(Target("192.0.2.1"))
-
-
-@dataclass
-class RecordingFirewall:
-    """Remembers what is dropped, and refuses while `broken`."""
-
-    dropped: dict[Target, int | None] = field(default_factory=dict)
-    allowed: list[Target] = field(default_factory=list)
-    broken: bool = False
-    enforces: bool = True
-    starts: int = 0
-    transactions: int = 0
-
-    async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
-        self._check()
-        self.starts += 1
-        self.allowed = list(allow)
-        self.dropped |= {ban.target: ban.remaining(now) for ban in bans}
-
-    async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
-        await asyncio.sleep(0)
-        self._check()
-        self.transactions += 1
-        self.dropped |= {ban.target: ban.remaining(now) for ban in bans}
-
-    async def unban(self, targets: Sequence[Target]) -> None:
-        await asyncio.sleep(0)
-        self._check()
-        for target in targets:
-            self.dropped.pop(target, None)
-
-    async def close(self) -> None:
-        pass
-
-    def _check(self) -> None:
-        if self.broken:
-            raise FirewallError("the kernel says no", 1)
-
-
-@dataclass
-class RecordingStore:
-    """Remembers changes, and refuses while `broken`."""
-
-    saved: Saved = field(default_factory=Saved)
-    changes: list[Change] = field(default_factory=list)
-    broken: bool = False
-
-    async def open(self, now: Timestamp) -> Saved:
-        self._check()
-        return self.saved
-
-    async def write(self, changes: Sequence[Change]) -> None:
-        self._check()
-        self.changes += changes
-
-    async def close(self) -> None:
-        pass
-
-    def _check(self) -> None:
-        if self.broken:
-            raise StoreError("the disk is full")
-
-
-class RecordingNotifier:
-    def __init__(self) -> None:
-        self.notices: list[Notice] = []
-
-    def post(self, notice: Notice) -> None:
-        self.notices.append(notice)
-
-    async def run(self) -> None:
-        pass
-
-    async def drain(self, grace: float) -> None:
-        pass
-
-
-@dataclass
-class World:
-    firewall: RecordingFirewall = field(default_factory=RecordingFirewall)
-    store: RecordingStore = field(default_factory=RecordingStore)
-    journal: RecordingJournal = field(default_factory=RecordingJournal)
-    notifier: RecordingNotifier = field(default_factory=RecordingNotifier)
-    now: int = 1_000_000
-    allow: tuple[str, ...] = ("127.0.0.0/8",)
-    log_followed: bool = False
-
-    def guard(self) -> Guard:
-        return Guard(
-            Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000),
-            [Target(text) for text in self.allow],
-            firewall=self.firewall,
-            store=self.store,
-            notifiers=[self.notifier],
-            journal=self.journal,
-            clock=lambda: self.now,
-            log_followed=self.log_followed,
-        )
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Guard]:
-        guard = self.guard()
-        await guard.start()
-        task = asyncio.create_task(guard.run())
-        try:
-            yield guard
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await guard.close()
-
-
-def guess(address: str = ATTACKER, *, session: str = "call", tampered: bool = False) -> SecurityEvent:
-    return SecurityEvent(
-        "ChallengeResponseFailed", "PJSIP", Address(Target(address)), 5062, "UDP", "100", session, tampered=tampered
-    )
-
-
-def attack(guard: Guard, address: str = ATTACKER, times: int = 5) -> None:
-    for _ in range(times):
-        guard.observe(guess(address), "ami")
+from tests.lab.world import ATTACKER, RecordingFirewall, RecordingStore, World, attack, chan_sip, guess
 
 
 async def test_the_fifth_failure_bans_in_kernel_log_store_and_mail_in_this_order() -> None:
@@ -423,10 +295,6 @@ async def test_what_is_decided_when_the_daemon_stops_still_reaches_kernel_and_st
 
     assert ATTACKER in world.firewall.dropped
     assert [change.target for change in world.store.changes if isinstance(change, Ban)] == [ATTACKER]
-
-
-def chan_sip(address: str, source_port: int = 5062) -> SecurityEvent:
-    return SecurityEvent("InvalidPassword", "SIP", Address(Target(address)), source_port, "", "100")
 
 
 async def test_an_attempt_that_ami_and_the_log_tell_of_counts_once() -> None:

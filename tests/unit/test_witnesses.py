@@ -8,8 +8,8 @@ import pytest
 
 from amiguard.journal import Action
 from tests.lab.waiting import until
+from tests.lab.world import ATTACKER, World, chan_sip, guess
 from tests.unit.sources.logfile.test_intake import Told, line
-from tests.unit.test_guard import ATTACKER, World, chan_sip, guess
 
 FULL, MESSAGES = Path("/nonexistent/full"), Path("/nonexistent/messages")
 
