@@ -83,7 +83,7 @@ class Daemon:
             clock=clock,
             log_followed=bool(settings.asterisk_log),
         )
-        self._control = ControlServer(settings.control_socket, self._guard, journal, clock)
+        self._control = ControlServer(settings.control_socket, self._guard.administration, journal, clock)
 
     async def live(self) -> None:
         """Start, run until a signal, and stop: sources first, then what is decided goes to kernel, store and mail.
@@ -99,7 +99,7 @@ class Daemon:
             with collector_paused():
                 positions = await self._guard.start()
             gc.freeze()  # or each of its full rounds would walk over all that was imported and restored
-            self._guard.sources += sources_of(self._settings, self._guard, positions, self._journal, self._clock)
+            self._guard.sources.extend(sources_of(self._settings, self._guard, positions, self._journal, self._clock))
             self._guard.notify(NoticeKind.START, self._words())
             try:
                 await self._run()

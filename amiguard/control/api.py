@@ -43,7 +43,7 @@ QUIET = logging.Logger("amiguard.control", logging.CRITICAL + 1)  # noqa: LOG001
 
 
 class Controlled(Protocol):
-    """What the control interface controls: `guard.Guard`."""
+    """What the control interface controls: `administration.Administration`."""
 
     @property
     def default_bantime(self) -> int | None:

@@ -31,7 +31,7 @@ async def test_the_fifth_failure_bans_in_kernel_log_store_and_mail_in_this_order
         assert world.journal.count(Action.FAILURE) == 5
         assert world.journal.count(Action.BAN) == 1
         assert [notice.kind for notice in world.notifier.notices] == [NoticeKind.BAN]
-        assert guard.find(ATTACKER) == world.store.changes[0]
+        assert guard.administration.find(ATTACKER) == world.store.changes[0]
 
 
 async def test_failures_of_a_banned_address_are_not_counted_again() -> None:
@@ -70,7 +70,7 @@ async def test_what_the_kernel_refuses_is_retried_and_never_reported_as_done() -
         assert world.journal.count(Action.BAN) == 0
         assert not world.notifier.notices
         assert not world.store.changes
-        assert not guard.ready
+        assert not guard.administration.ready
 
         world.firewall.broken = False
         await until(lambda: world.journal.count(Action.BAN) == 1)
@@ -85,10 +85,10 @@ async def test_a_ban_whose_time_ran_out_while_the_kernel_refused_is_not_reported
         await until(lambda: world.journal.count(Action.FIREWALL_FAILED) >= 1)
         world.now += 60_000
         world.firewall.broken = False
-        await until(lambda: not guard.status()["bans"]["waiting"])  # type: ignore[index]  # JSON-able, not typed
+        await until(lambda: not guard.administration.status()["bans"]["waiting"])  # type: ignore[index]  # JSON-able, not typed
 
         assert world.journal.count(Action.BAN) == 0
-        assert not guard.bans()
+        assert not guard.administration.bans()
 
 
 async def test_an_administrators_ban_lays_out_a_firewall_that_somebody_flushed() -> None:
@@ -101,7 +101,7 @@ async def test_an_administrators_ban_lays_out_a_firewall_that_somebody_flushed()
             raise FirewallError("no such table", 2)
 
         world.firewall.ban = vanished_once  # type: ignore[method-assign]  # the table is gone
-        await guard.ban(ATTACKER, None, "")
+        await guard.administration.ban(ATTACKER, None, "")
 
         assert ATTACKER in world.firewall.dropped
         assert world.journal.count(Action.FIREWALL_HEALED) == 1
@@ -111,7 +111,7 @@ async def test_a_firewall_that_somebody_flushed_is_laid_out_anew_with_every_ban(
     world = World()
     async with world.running() as guard:
         attack(guard)
-        await until(lambda: guard.find(ATTACKER) is not None)
+        await until(lambda: guard.administration.find(ATTACKER) is not None)
 
         async def vanished(bans: Sequence[Ban], now: Timestamp) -> None:
             raise FirewallError("no such table", 2)
@@ -119,7 +119,7 @@ async def test_a_firewall_that_somebody_flushed_is_laid_out_anew_with_every_ban(
         world.firewall.dropped.clear()
         world.firewall.ban = vanished  # type: ignore[method-assign]  # the table is gone
         attack(guard, "192.0.2.2")
-        await until(lambda: guard.find(Target("192.0.2.2")) is not None)
+        await until(lambda: guard.administration.find(Target("192.0.2.2")) is not None)
 
         assert set(world.firewall.dropped) == {ATTACKER, "192.0.2.2"}
         assert world.journal.count(Action.FIREWALL_HEALED) == 1
@@ -139,7 +139,7 @@ async def test_who_is_allowed_is_never_banned_and_the_log_says_so() -> None:
     async with world.running() as guard:
         attack(guard, times=10)
         with pytest.raises(BanRefused):
-            await guard.ban(ATTACKER, None, "")
+            await guard.administration.ban(ATTACKER, None, "")
 
         assert world.firewall.allowed == ["192.0.2.0/24"]
         assert not world.firewall.dropped
@@ -160,15 +160,15 @@ async def test_a_ban_ends_by_itself_and_the_next_one_knows_of_it() -> None:
     world = World()
     async with world.running() as guard:
         attack(guard)
-        await until(lambda: guard.find(ATTACKER) is not None)
+        await until(lambda: guard.administration.find(ATTACKER) is not None)
         world.now += 60_000
         attack(guard, "192.0.2.2")  # wakes the loop
-        await until(lambda: guard.find(ATTACKER) is None)
+        await until(lambda: guard.administration.find(ATTACKER) is None)
         assert world.journal.count(Action.EXPIRE) == 1
 
         attack(guard)
-        await until(lambda: guard.find(ATTACKER) is not None)
-        found = guard.find(ATTACKER)
+        await until(lambda: guard.administration.find(ATTACKER) is not None)
+        found = guard.administration.find(ATTACKER)
         assert found is not None
         assert found.earlier == 1
 
@@ -180,7 +180,7 @@ async def test_bans_that_still_run_are_in_the_kernel_before_the_first_event() ->
     await guard.start()
 
     assert world.firewall.dropped == {ATTACKER: 1_000_000}
-    assert guard.bans() == [ban]
+    assert guard.administration.bans() == [ban]
     attack(guard)
     assert guard.counters.after_ban == 5
     assert world.journal.count(Action.BAN) == 0
@@ -191,7 +191,7 @@ async def test_who_has_been_allowed_since_his_ban_is_let_through() -> None:
     allowed = Ban(Target("127.0.0.1"), 0, None, Reason.WRONG_PASSWORD)
     world = World(store=RecordingStore(Saved([allowed, Ban(ATTACKER, 0, None, Reason.ACL)])))
     async with world.running() as guard:
-        await until(lambda: guard.find(allowed.target) is None)
+        await until(lambda: guard.administration.find(allowed.target) is None)
 
         assert set(world.firewall.dropped) == {ATTACKER}
         assert world.journal.count(Action.UNBAN) == 1
@@ -209,18 +209,18 @@ async def test_the_daemon_protects_without_its_database_and_catches_up_when_it_i
         assert world.journal.count(Action.STORE_RECOVERED) == 1
         await until(lambda: "192.0.2.9" in world.firewall.dropped)
         assert world.journal.count(Action.BAN) == 1, "what the database remembers is no new ban"
-        assert len(guard.bans()) == 2
+        assert len(guard.administration.bans()) == 2
 
 
 async def test_an_administrator_bans_and_unbans() -> None:
     world = World()
     async with world.running() as guard:
-        ban = await guard.ban(Target("198.51.100.0/24"), 5000, "scanner")
+        ban = await guard.administration.ban(Target("198.51.100.0/24"), 5000, "scanner")
         assert world.firewall.dropped == {"198.51.100.0/24": 5000}
         assert (ban.origin, ban.comment) == ("manual", "scanner")
 
-        assert await guard.unban(Target("198.51.100.0/24")) == ban
-        assert await guard.unban(Target("198.51.100.0/24")) is None
+        assert await guard.administration.unban(Target("198.51.100.0/24")) == ban
+        assert await guard.administration.unban(Target("198.51.100.0/24")) is None
         assert not world.firewall.dropped
         assert world.journal.count(Action.UNBAN) == 1
         await until(lambda: len(world.store.changes) == 2)
@@ -231,7 +231,7 @@ async def test_an_unban_forgets_the_failures_too() -> None:
     world = World()
     async with world.running() as guard:
         attack(guard, times=4)
-        await guard.unban(ATTACKER)
+        await guard.administration.unban(ATTACKER)
         attack(guard, times=4)
 
         assert not world.firewall.dropped
@@ -243,10 +243,10 @@ async def test_everybody_can_be_unbanned_at_once() -> None:
         for i in range(1, 100):
             attack(guard, f"192.0.2.{i}")
         await until(lambda: len(world.firewall.dropped) == 99)
-        assert await guard.unban_all() == 99
+        assert await guard.administration.unban_all() == 99
 
         assert not world.firewall.dropped
-        assert not guard.bans()
+        assert not guard.administration.bans()
 
 
 async def test_who_is_unbanned_while_his_ban_is_on_its_way_is_not_left_in_the_kernel() -> None:
@@ -254,9 +254,9 @@ async def test_who_is_unbanned_while_his_ban_is_on_its_way_is_not_left_in_the_ke
     guard = world.guard()
     await guard.start()
     attack(guard)
-    await asyncio.gather(guard.unban(ATTACKER), guard._enforcement.flush())
+    await asyncio.gather(guard.administration.unban(ATTACKER), guard._enforcement.flush())
 
-    assert guard.find(ATTACKER) is None
+    assert guard.administration.find(ATTACKER) is None
     assert not world.firewall.dropped
     await guard.close()
 
@@ -268,12 +268,12 @@ async def test_bans_that_were_to_make_room_still_end_when_the_kernel_would_not_l
     world = World()
     async with world.running() as guard:
         attack(guard)
-        await until(lambda: guard.find(ATTACKER) is not None)
+        await until(lambda: guard.administration.find(ATTACKER) is not None)
         world.firewall.broken = True
         attack(guard, "192.0.2.2")
         await until(lambda: world.journal.count(Action.FIREWALL_FAILED) > 0)
         world.now += 60_000
-        await until(lambda: guard.find(ATTACKER) is None)
+        await until(lambda: guard.administration.find(ATTACKER) is None)
 
 
 async def test_waiting_bans_go_into_the_kernel_in_few_transactions() -> None:

@@ -1,0 +1,109 @@
+"""What the administrator asks of a running guard: how it goes, who is banned, and to change that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amiguard.allowlist import Allowlist
+from amiguard.enforcement import Enforcement
+from amiguard.errors import BanRefused
+from amiguard.judge import Judge
+from amiguard.model import Address, Ban, Evidence, Origin, Reason, Target
+from amiguard.ports import Clock, Source
+from amiguard.recorder import Recorder
+
+
+class Administration:
+    """Answers for a guard whose parts it is given; the control interface asks it."""
+
+    def __init__(
+        self, judge: Judge, enforcement: Enforcement, allowlist: Allowlist, recorder: Recorder, clock: Clock
+    ) -> None:
+        self.sources: list[Source] = []
+        self.protecting = False
+        """Whether the firewall was laid out: nothing is protected before."""
+        self._judge = judge
+        self._enforcement = enforcement
+        self._allowlist = allowlist
+        self._recorder = recorder
+        self._clock = clock
+        self._started = clock()
+
+    @property
+    def default_bantime(self) -> int | None:
+        """How long a manual ban lasts when nobody says, in milliseconds; None = permanent."""
+        return self._judge.jail.policy.bantime
+
+    @property
+    def ready(self) -> bool:
+        """Whether the firewall is in place, takes bans, and at least one source is up."""
+        up = any(source.status().get("up") for source in self.sources)
+        return self.protecting and up and not self._enforcement.failing
+
+    def bans(self) -> Sequence[Ban]:
+        """Return the running bans, in the order in which they were set."""
+        return list(self._enforcement.active.values())
+
+    def find(self, target: Target) -> Ban | None:
+        """Return the running ban of this very target."""
+        return self._enforcement.active.get(target)
+
+    async def ban(self, target: Target, bantime: int | None, comment: str) -> Ban:
+        """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
+
+        Raises:
+            BanRefused: the target is in the allowlist.
+            FirewallError: the kernel refused.
+        """
+        if self._allowlist.covers(target):
+            raise BanRefused(f"{target} is in the allowlist (AMIGUARD_IGNOREIP)")
+        now = self._clock()
+        until = None if bantime is None else now + bantime
+        earlier = self._enforcement.history.get(target, 0)
+        return await self._enforcement.ban(
+            Ban(target, now, until, Reason.MANUAL, Origin.MANUAL, Evidence.CONNECTED, earlier=earlier, comment=comment)
+        )
+
+    async def unban(self, target: Target) -> Ban | None:
+        """Let a target through again and forget its failures; None = it was not banned.
+
+        Raises:
+            FirewallError: the kernel refused.
+        """
+        lifted = await self._enforcement.unban([target], Origin.MANUAL)
+        self._judge.jail.forget(Address(target))
+        return lifted[0] if lifted else None
+
+    async def unban_all(self) -> int:
+        """Let everybody through again; return how many bans that were.
+
+        Raises:
+            FirewallError: the kernel refused.
+        """
+        targets = [*self._enforcement.active, *self._enforcement.waiting]
+        return len(await self._enforcement.unban(targets, Origin.MANUAL)) if targets else 0
+
+    def status(self) -> dict[str, object]:
+        """Return how it goes, JSON-able."""
+        counters = self._judge.counters
+        return {
+            "ready": self.ready,
+            "uptime": (self._clock() - self._started) // 1000,
+            "sources": [dict(source.status()) for source in self.sources],
+            "firewall": {"up": not self._enforcement.failing, "error": self._enforcement.failing},
+            "store": {
+                "up": not self._recorder.failing,
+                "error": self._recorder.failing,
+                "waiting": self._recorder.waiting,
+            },
+            "bans": {"active": len(self._enforcement.active), "waiting": len(self._enforcement.waiting)},
+            "jail": {"tracked": len(self._judge.jail), "evicted": self._judge.jail.evicted},
+            "totals": {
+                "events": counters.events,
+                "failures": counters.failures,
+                "injections": counters.injections,
+                "bans": counters.bans,
+                "skipped": counters.skipped,
+                "after_ban": counters.after_ban,
+            },
+        }

@@ -1,0 +1,29 @@
+"""Who is banned, for how long, and who never."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from amiguard.model import Address, Target
+from amiguard.settings.durations import UNITS
+from amiguard.settings.kinds import Bantime, Count, Duration, Targets
+
+
+def _same_as_bantime(earlier: dict[str, Any]) -> int | None:
+    bantime: int | None = earlier.get("bantime")
+    return bantime
+
+
+class JailGroup(BaseModel):
+    """Who is banned, for how long, and who never."""
+
+    maxretry: Count = Field(5, description="failures within `FINDTIME` that lead to a ban")
+    findtime: Duration = Field(10 * UNITS["m"], description="for how long a failure counts")
+    bantime: Bantime = Field(5 * UNITS["d"], description="how long a ban lasts (5d = 432000)")
+    unproven_bantime: Bantime = Field(
+        default_factory=_same_as_bantime,
+        description="how long where only UDP datagrams, which can be forged, claim the address; empty = as `BANTIME`",
+    )
+    ignoreip: Targets = Field((Target("127.0.0.0/8"), Address(Target("::1"))), description="who is never banned")
