@@ -136,6 +136,7 @@ class Jail:
             service=failure.service,
             transport=failure.transport,
             source=failure.source,
+            absolute=connected,
         )
 
     def _admit(self, failure: Failure) -> _Offender:

@@ -102,6 +102,9 @@ class Ban(NamedTuple):
     source: str = ""
     comment: str = ""
     """What the administrator gave as the reason of a manual ban."""
+    absolute: bool = True
+    """True: nothing from this target reaches the server. False: only datagrams claim the address, so anybody may have
+    written it; what this server itself asked of it is still answered."""
 
     def remaining(self, now: Timestamp) -> int | None:
         """Milliseconds that are left at `now`, never negative; None = permanent."""

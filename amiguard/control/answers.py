@@ -23,6 +23,7 @@ def shown(ban: Ban, now: Timestamp) -> dict[str, object]:
         "reason": ban.reason,
         "origin": ban.origin,
         "evidence": ban.evidence,
+        "absolute": ban.absolute,
         "failures": ban.failures,
         "earlier": ban.earlier,
         "accounts": ban.accounts,

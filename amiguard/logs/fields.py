@@ -134,6 +134,7 @@ def add_ban(line: Line, ban: Ban) -> None:
     line["amiguard.origin"] = ban.origin.value
     if ban.evidence is not None:
         line["amiguard.evidence"] = ban.evidence.value
+    line["amiguard.absolute"] = ban.absolute
     line["amiguard.failures"] = ban.failures
     line["amiguard.earlier_bans"] = ban.earlier
     line["amiguard.since"] = iso(ban.since)

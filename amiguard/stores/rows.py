@@ -25,7 +25,8 @@ CACHED_DETAILS = 1024
 def row_of(ban: Ban) -> Row:
     """Return the columns of a ban."""
     details = {name: value for name in DETAILS if (value := getattr(ban, name))}
-    return (ban.target, ban.since, ban.until, ban.failures, ban.earlier, json.dumps(ban.accounts), json.dumps(details))
+    texts = json.dumps(ban.accounts), json.dumps(details)
+    return (ban.target, ban.since, ban.until, ban.failures, ban.earlier, *texts, int(ban.absolute))
 
 
 def bans_of(rows: Iterable[Sequence[Any]]) -> list[Ban]:
@@ -39,16 +40,17 @@ def bans_of(rows: Iterable[Sequence[Any]]) -> list[Ban]:
     columns = list(zip(*rows, strict=True))
     if not columns:
         return []
-    target, since, until, failures, earlier, accounts, details = columns
+    target, since, until, failures, earlier, accounts, details, absolute = columns
     of_type(target, str)
     of_type(since, int)
     of_type(until, int, type(None))
     of_type(failures, int)
     of_type(earlier, int)
+    of_type(absolute, int)
     tried = map(tuple, of_type(json.loads(f"[{','.join(accounts)}]"), list))
     reason, origin, evidence, *texts = zip(*decoded(details), strict=True)
-    fields = zip(target, since, until, reason, origin, evidence, failures, earlier, tried, *texts, strict=True)
-    return list(map(partial(tuple.__new__, Ban), fields))
+    known = target, since, until, reason, origin, evidence, failures, earlier, tried, *texts, map(bool, absolute)
+    return list(map(partial(tuple.__new__, Ban), zip(*known, strict=True)))
 
 
 def of_type(column: Sequence[Any], *types: type) -> Sequence[Any]:

@@ -33,10 +33,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             head   TEXT NOT NULL
         ) WITHOUT ROWID""",
     ),
+    (
+        # 0: answers to what this server itself asked still arrive; before this column every ban was absolute
+        "ALTER TABLE bans ADD COLUMN absolute INTEGER NOT NULL DEFAULT 1",
+        "UPDATE bans SET absolute = 0 WHERE json_extract(details, '$.evidence') = 'datagram'",
+    ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
 
-SAVE_BAN = "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?)"
+SAVE_BAN = "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 COUNT_BAN = """INSERT INTO offenders VALUES (:target, 1, :since, :since)
     ON CONFLICT (target) DO UPDATE SET bans = bans + 1, last = excluded.last WHERE excluded.last > last"""
@@ -48,7 +53,7 @@ SAVE_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)"
 
 LOAD_POSITIONS = "SELECT path, device, inode, offset, head FROM positions"
 
-_BANS = "SELECT target, since, until, failures, earlier, accounts, details FROM bans"
+_BANS = "SELECT target, since, until, failures, earlier, accounts, details, absolute FROM bans"
 LOAD_BANS = f"{_BANS} WHERE target > ? ORDER BY target LIMIT ?"
 LOAD_ENDED = f"{_BANS} WHERE until <= ?"
 

@@ -53,6 +53,7 @@ BAN = Ban(
     service="PJSIP",
     transport="UDP",
     source="ami",
+    absolute=False,
 )
 MANUAL = Ban(Target("198.51.100.0/24"), NOW, None, Reason.MANUAL, Origin.MANUAL, comment="scans us every night")
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from amiguard.jail import MAX_ACCOUNTS, Jail, Policy
@@ -100,7 +102,15 @@ def test_what_a_second_witness_proves_is_not_lost() -> None:
 
     assert ban is not None
     assert ban.evidence is Evidence.CONNECTED
+    assert ban.absolute
     assert len(jail) == 0
+
+
+def test_who_only_datagrams_claim_is_not_cut_off_absolutely() -> None:
+    ban = Jail(replace(POLICY, maxretry=1)).observe(failure(0, evidence=Evidence.DATAGRAM))
+
+    assert ban is not None
+    assert not ban.absolute
 
 
 def test_a_permanent_bantime_has_no_end() -> None:

@@ -47,6 +47,7 @@ def ban(target: str, *, since: int = NOW, until: int | None = NOW + HOUR) -> Ban
         service="PJSIP",
         transport="UDP",
         source="ami",
+        absolute=False,
     )
 
 

@@ -92,7 +92,7 @@ async def test_a_database_of_a_newer_amiguard_is_refused(store: SqliteStore, pat
     await filled(store)
     change(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
 
-    with pytest.raises(StoreError, match=r"by a newer amiguard \(layout 2, this one knows 1\)"):
+    with pytest.raises(StoreError, match="by a newer amiguard"):
         await store.open(NOW)
 
 

@@ -13,7 +13,7 @@ from amiguard.errors import StoreError
 from amiguard.journal import Action
 from amiguard.model import Ban, Origin, Reason, Target
 from amiguard.ports import Ended, Ending, Position
-from amiguard.stores import sqlite
+from amiguard.stores import schema, sqlite
 from amiguard.stores.sqlite import REMEMBERED, SqliteStore
 from tests.lab.journal import RecordingJournal
 from tests.unit.stores.conftest import HOUR, NOW, ban, mode
@@ -45,6 +45,31 @@ async def test_a_ban_comes_back_with_every_field(store: SqliteStore) -> None:
     assert sorted(saved.bans, key=lambda one: one.target) == sorted(bans, key=lambda one: one.target)
     assert {hash(one) for one in saved.bans} == {hash(one) for one in bans}
     assert saved.history == {one.target: 1 for one in bans}
+
+
+async def test_bans_of_a_database_from_before_there_were_two_strengths_get_theirs_by_their_evidence(
+    store: SqliteStore, path: Path
+) -> None:
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    for statement in schema.MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    evidences = {"192.0.2.1": ', "evidence": "datagram"', "192.0.2.2": ', "evidence": "connected"', "192.0.2.3": ""}
+    for target, evidence in evidences.items():
+        details = f'{{"reason": "acl", "origin": "local"{evidence}}}'
+        connection.execute("INSERT INTO bans VALUES (?, 1, NULL, 5, 0, '[]', ?)", (target, details))
+    connection.commit()
+    connection.close()
+
+    saved = await store.open(NOW)
+
+    assert {one.target: one.absolute for one in saved.bans} == {
+        "192.0.2.1": False,
+        "192.0.2.2": True,
+        "192.0.2.3": True,
+    }
 
 
 async def test_a_permanent_ban_never_ends(store: SqliteStore) -> None:
