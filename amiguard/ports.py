@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from amiguard.journal import Action
 from amiguard.model import Ban, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
@@ -113,16 +114,22 @@ class NoticeKind(StrEnum):
     START = "start"
     STOP = "stop"
     BAN = "ban"
+    ALERT = "alert"
+    """Something he should look at now; notifiers tell it at once, and limit how often they tell of one action."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something an administrator wants to know. `ban` goes with kind BAN, `text` with the others."""
+    """Something an administrator wants to know. `ban` goes with kind BAN, `text` with the others.
+
+    `action` is that of the log line which says the same, for kind ALERT. Its `text` is one line; it may hold what a
+    stranger wrote, as it is: each notifier escapes it for its reader."""
 
     kind: NoticeKind
     at: Timestamp
     ban: Ban | None = None
     text: str = ""
+    action: Action | None = None
 
 
 class Notifier(Protocol):

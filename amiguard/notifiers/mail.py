@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
 from amiguard.model import Target, Timestamp
+from amiguard.notifiers.alerts import Alerts
 from amiguard.notifiers.delivery import Delivery
 from amiguard.notifiers.digest import Digest, Summary
-from amiguard.notifiers.message import Draft, Writer, draft
+from amiguard.notifiers.message import Content, Draft, Writer, draft
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import probe
 from amiguard.notifiers.spool import Letter, Spool, letter_name
@@ -40,6 +41,7 @@ class Mail:
         self._spool = Spool(settings.spool, settings.waiting)
         self._delivery = Delivery(settings, self._spool, clock, journal)
         self._digest = Digest(int(settings.digest * 1000))
+        self._alerts = Alerts(int(settings.digest * 1000))
         self._drafts: deque[Draft] = deque()
         self._posted = asyncio.Event()
         self._opened = False
@@ -53,6 +55,11 @@ class Mail:
         room = len(self._drafts) < DRAFTS
         if notice.ban is not None and not (room and self._digest.at_once(now)):
             self._digest.add(notice.ban)
+        elif notice.kind is NoticeKind.ALERT:
+            if room and (alert := self._alerts.at_once(notice, now)):
+                self._drafts.append(self._draft(alert, now))
+            else:
+                self._alerts.add(notice, now)
         elif room:
             self._drafts.append(self._draft(notice, now))
         else:
@@ -69,9 +76,7 @@ class Mail:
     async def drain(self, grace: float) -> None:
         """Keep everything on disk, then send for at most `grace` seconds."""
         await self._open()
-        summary = self._digest.take(self._clock())
-        if summary is not None:
-            self._drafts.append(self._draft_of(summary))
+        self._gather(self._clock(), early=True)
         await self._write_all(look_up=False)
         try:
             async with asyncio.timeout(grace):
@@ -95,30 +100,42 @@ class Mail:
         while True:
             self._posted.clear()
             await self._write_all(look_up=True)
-            left = self._digest.wait(self._clock())
             try:
-                async with asyncio.timeout(None if left is None else left / 1000):
+                async with asyncio.timeout(self._until_due()):
                     await self._posted.wait()
             except TimeoutError:
                 continue
 
     async def _write_all(self, *, look_up: bool) -> None:
-        """Turn drafts, and the digest if it is due, into letters. A draft is forgotten only once its letter is kept."""
-        now = self._clock()
-        if self._digest.wait(now) == 0 and (summary := self._digest.take(now)):
-            self._drafts.append(self._draft_of(summary))
+        """Turn drafts, and what was gathered if it is due, into letters.
+
+        A draft is forgotten only once its letter is kept."""
+        self._gather(self._clock())
         while self._drafts:
             current = self._drafts[0]
             registrations = await self._look_up(current) if look_up else {}
             await self._write(current, registrations)
             self._drafts.popleft()
 
+    def _until_due(self) -> float | None:
+        """Return in how many seconds the first of what was gathered is due; None = nothing is gathered."""
+        now = self._clock()
+        waits = [left for left in (self._digest.wait(now), self._alerts.wait(now)) if left is not None]
+        return min(waits) / 1000 if waits else None
+
+    def _gather(self, now: Timestamp, *, early: bool = False) -> None:
+        """Make drafts of what was gathered and is due, or `early` of all of it."""
+        for alert in self._alerts.take(now, early=early):
+            self._drafts.append(self._draft(alert, now))
+        if (early or self._digest.wait(now) == 0) and (summary := self._digest.take(now)):
+            self._drafts.append(self._draft_of(summary))
+
     def _draft_of(self, summary: Summary) -> Draft:
         """Return a digest's draft; a digest of one ban is better told as a ban."""
         content = Notice(NoticeKind.BAN, summary.until, summary.bans[0]) if summary.count == 1 else summary
         return self._draft(content, summary.until)
 
-    def _draft(self, content: Notice | Summary, now: Timestamp) -> Draft:
+    def _draft(self, content: Content, now: Timestamp) -> Draft:
         # No two at the same moment: mails leave in the order of their times.
         self._last = max(now, self._last + 1)
         return draft(content, self._last, self._settings.hostname)

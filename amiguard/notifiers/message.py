@@ -14,6 +14,7 @@ from email.utils import format_datetime, make_msgid
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from amiguard.model import Ban, Target, Timestamp
+from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.whois import Registration
@@ -30,12 +31,13 @@ from amiguard.notifiers.wording import (
 )
 from amiguard.ports import Notice, NoticeKind
 
-TEMPLATES = ("ban", "digest", "notice")
+TEMPLATES = ("alert", "ban", "digest", "notice")
 TEXT_LIMIT = 2000
 BODY = SMTP.clone(max_line_length=76)  # RFC 2045 section 6.7: quoted-printable lines
 HEAD = SMTP.clone(max_line_length=998)  # RFC 5322 section 2.1.1; some readers show a folded subject with a gap
 
 Rows = list[tuple[str, str]]
+Content = Notice | Summary | Alert
 Registrations = Mapping[Target, Registration]
 
 
@@ -43,7 +45,7 @@ Registrations = Mapping[Target, Registration]
 class Draft:
     """A mail to be written. Its identity is fixed here, once: a repeated delivery is recognisable as such."""
 
-    content: Notice | Summary
+    content: Content
     at: Timestamp
     token: str
     message_id: str
@@ -51,17 +53,27 @@ class Draft:
     @property
     def kind(self) -> NoticeKind:
         """What the mail is about."""
-        return NoticeKind.BAN if isinstance(self.content, Summary) else self.content.kind
+        match self.content:
+            case Summary():
+                return NoticeKind.BAN
+            case Alert():
+                return NoticeKind.ALERT
+            case Notice(kind=kind):
+                return kind
 
     @property
     def bans(self) -> tuple[Ban, ...]:
         """The bans that the mail lists."""
-        if isinstance(self.content, Summary):
-            return self.content.bans
-        return () if self.content.ban is None else (self.content.ban,)
+        match self.content:
+            case Summary(bans=bans):
+                return bans
+            case Notice(ban=Ban() as ban):
+                return (ban,)
+            case _:
+                return ()
 
 
-def draft(content: Notice | Summary, at: Timestamp, hostname: str) -> Draft:
+def draft(content: Content, at: Timestamp, hostname: str) -> Draft:
     """Return a new draft with its own identity."""
     return Draft(content, at, secrets.token_hex(8), make_msgid(domain=host_word(hostname)))
 
@@ -95,10 +107,12 @@ class Writer:
         message.add_alternative(self._html[name].render(values), subtype="html", cte="quoted-printable")
         return message.as_bytes(policy=HEAD)
 
-    def _subject(self, content: Notice | Summary) -> str:
+    def _subject(self, content: Content) -> str:
         if isinstance(content, Summary):
             span = duration(max(0, content.until - content.since))
             return f"{plural(content.count, 'further ban')} in {span}"
+        if isinstance(content, Alert):
+            return content.name if content.count == 1 else f"{content.name}, {content.count} more times"
         if content.ban is None:
             return "started" if content.kind is NoticeKind.START else "stopped"
         ban = content.ban
@@ -111,11 +125,23 @@ class Writer:
         content = draft.content
         if isinstance(content, Summary):
             return "digest", shared | _digest_values(content, registrations)
+        if isinstance(content, Alert):
+            return "alert", shared | _alert_values(content)
         if content.ban is not None:
             return "ban", shared | _ban_values(content.ban, registrations)
         state = "started" if content.kind is NoticeKind.START else "stopped"
         lines = [clean(line) for line in content.text[:TEXT_LIMIT].splitlines()]
         return "notice", shared | {"state": state, "at": moment(content.at), "lines": lines}
+
+
+def _alert_values(alert: Alert) -> dict[str, object]:
+    return {
+        "name": alert.name,
+        "at": moment(alert.at),
+        "count": alert.count,
+        "lines": [clean(text, TEXT_LIMIT) for text in alert.texts],
+        "untold": alert.untold,
+    }
 
 
 def _ban_values(ban: Ban, registrations: Registrations) -> dict[str, object]:

@@ -158,7 +158,7 @@ Mailboxes = Annotated[
 MailEvents = Annotated[
     tuple[NoticeKind, ...],
     BeforeValidator(_events),
-    Allowed("words of start, stop and ban; space or comma between them"),
+    Allowed("words of start, stop, ban and alert; space or comma between them"),
 ]
 FilePaths = Annotated[
     tuple[Path, ...], BeforeValidator(_paths), Allowed("paths without blanks; space or comma between them")

@@ -21,7 +21,7 @@ from amiguard.ports import Notice, NoticeKind
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until, wait_until
 from tests.smtp.mailing import NOW, ban_notice, clock, letters, mail_settings, mailing
-from tests.smtp.servers import Sink, die_in_data, hang, raw_server, smtp_server
+from tests.smtp.servers import Sink, body, die_in_data, hang, raw_server, smtp_server
 
 pytestmark = [pytest.mark.smtp, pytest.mark.usefixtures("impatient")]
 
@@ -83,6 +83,26 @@ async def test_only_the_chosen_events_are_mailed(spool: Path, journal: Recording
             await until(lambda: bool(sink.envelopes))
         await mail.drain(5)
     assert [message["Subject"] for message in sink.messages] == ["[amiguard] pbx1.example.org: stopped"]
+
+
+async def test_an_alert_is_mailed_at_once_and_its_repetitions_together(spool: Path, journal: RecordingJournal) -> None:
+    def alert(text: str, action: Action) -> Notice:
+        return Notice(NoticeKind.ALERT, NOW, text=text, action=action)
+
+    async with smtp_server(Sink()) as sink:
+        async with mailing(mail_settings(spool, sink.port), journal) as mail:
+            mail.post(alert("no events", Action.AMI_LOST))
+            mail.post(alert("events again", Action.AMI_CONNECTED))
+            for number in range(3):
+                mail.post(alert(f"no events, {number}", Action.AMI_LOST))
+            await until(lambda: len(sink.envelopes) == 2 and not letters(spool))
+        await mail.drain(5)
+    assert [message["Subject"].partition(": ")[2] for message in sink.messages] == [
+        "ami-lost",
+        "ami-connected",
+        "ami-lost, 3 more times",
+    ]
+    assert "no events, 0\nno events, 1\nno events, 2\n" in body(sink.messages[2])
 
 
 async def test_a_mail_that_is_put_off_arrives_later_with_the_same_message_id(

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amiguard.journal import Action
 from amiguard.model import Evidence, Origin, Reason, parse_target
+from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Digest
 from amiguard.notifiers.message import Writer, draft
 from amiguard.notifiers.whois import Registration
@@ -93,6 +95,17 @@ def test_start_and_stop_mails_carry_their_text(kind: NoticeKind, word: str) -> N
     assert message["Subject"] == f"[amiguard] {HOSTNAME}: {word}"
     assert "\n3 bans <restored>\n" in body(message)
     assert "3 bans &lt;restored&gt;" in body(message, "html")
+
+
+def test_an_alert_mail_names_the_action_and_shows_each_text_as_one_line() -> None:
+    alert = Alert(Action.AMI_LOST, NOW, ("no events since 12:00", "<b>\r\nBcc: x"), count=7)
+    message = parsed(WRITER.write(draft(alert, NOW, HOSTNAME), {}))
+
+    assert message["Subject"] == f"[amiguard] {HOSTNAME}: ami-lost, 7 more times"
+    assert set(message.keys()) == HEADERS
+    text = body(message)
+    assert "\nno events since 12:00\n<b>\\r\\nBcc: x\nand 5 more; all of them stand in the log\n" in text
+    assert "<b>" not in body(message, "html")
 
 
 @pytest.mark.parametrize("reason", Reason)
