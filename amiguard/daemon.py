@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from amiguard import __version__
 from amiguard.clock import steady_clock
-from amiguard.control.api import ControlServer
+from amiguard.control.server import ControlServer
 from amiguard.errors import ControlError, FirewallError
 from amiguard.guard import Guard
 from amiguard.journal import Action, Journal

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from amiguard import __version__
 from amiguard.check import Finding, check
 from amiguard.cli import app
-from amiguard.control.api import ControlServer
+from amiguard.control.server import ControlServer
 from amiguard.model import Ban, Reason, Target
 from amiguard.settings import load
 from tests.lab.journal import RecordingJournal

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from amiguard.control.api import ControlServer
 from amiguard.control.client import ControlClient
+from amiguard.control.server import ControlServer
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.model import Ban, Origin, Reason, Target
 from tests.lab.journal import RecordingJournal
@@ -20,7 +20,7 @@ BREAKS = Target("192.0.2.202")
 
 
 class FakeGuard:
-    """Fulfils `api.Controlled` without a kernel."""
+    """Fulfils `controlled.Controlled` without a kernel."""
 
     default_bantime: int | None = 600_000
 

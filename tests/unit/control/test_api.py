@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from amiguard.control.api import ControlServer
+from amiguard.control.server import ControlServer
 from amiguard.journal import Action
 from amiguard.model import Ban, Evidence, Reason, Target
 from tests.lab.journal import RecordingJournal

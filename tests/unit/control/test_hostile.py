@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from amiguard.control.api import ControlServer
 from amiguard.control.client import ControlClient
+from amiguard.control.server import ControlServer
 from tests.lab.journal import RecordingJournal
 from tests.unit.control.conftest import FakeGuard
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from amiguard.control.api import ControlServer
 from amiguard.control.client import ControlClient
 from amiguard.control.listening import listen
+from amiguard.control.server import ControlServer
 from amiguard.errors import ControlError
 from tests.lab.journal import RecordingJournal
 from tests.unit.control.conftest import NOW, FakeGuard

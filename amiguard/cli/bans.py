@@ -1,0 +1,93 @@
+"""Who is banned, and to change that: over the control socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amiguard.cli.asking import Socket, asked, client, target_of
+from amiguard.cli.speaking import NO, EnvFile, Json, as_json, say
+from amiguard.errors import AmiguardError
+from amiguard.model import Target
+
+if TYPE_CHECKING:
+    from amiguard.control.client import ControlClient
+
+SomeTarget = Annotated[str, typer.Argument(metavar="ADDRESS", help="An address, or a network such as 192.0.2.0/24.")]
+
+
+def banned(
+    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="Is this one banned?")] = None,
+    socket: Socket = None,
+    env_file: EnvFile = None,
+    json: Json = False,
+) -> None:
+    """List the bans, or tell whether an address is banned: fails when it is not."""
+    target = None if address is None else target_of(address)
+    bans = asked(listed(client(socket, env_file), target))
+    if json:
+        as_json(bans)
+    elif bans:
+        from amiguard.control import display
+
+        display.show(display.BANS, [display.ban_row(ban) for ban in bans])
+    elif target is not None:
+        say(f"{target} is not banned")
+    if target is not None and not bans:
+        raise typer.Exit(NO)
+
+
+def ban(
+    address: SomeTarget,
+    *,
+    time: Annotated[
+        str | None, typer.Option("--time", help="1h, 5d, ...; -1 = for ever.", show_default="BANTIME")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the log.")] = "",
+    socket: Socket = None,
+    env_file: EnvFile = None,
+    json: Json = False,
+) -> None:
+    """Ban an address or a network."""
+    target, seconds = target_of(address), None if time is None else seconds_of(time)
+    answer = asked(client(socket, env_file).ban(target, seconds, reason))
+    if json:
+        as_json(answer)
+    else:
+        until = answer["until"]
+        say(f"{answer['address']} is banned {'for ever' if until is None else f'until {until}'}")
+
+
+def unban(
+    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="An address or a network.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Lift every ban.")] = False,
+    socket: Socket = None,
+    env_file: EnvFile = None,
+    json: Json = False,
+) -> None:
+    """Lift a ban, or all of them."""
+    if (address is None) is not everybody:
+        raise typer.BadParameter("give an ADDRESS or --all")
+    if address is None:
+        count = asked(client(socket, env_file).unban_all())
+        as_json({"unbanned": count}) if json else say(f"bans lifted: {count}")
+        return
+    answer = asked(client(socket, env_file).unban(target_of(address)))
+    as_json(answer) if json else say(f"{answer['address']} is no longer banned")
+
+
+async def listed(client: ControlClient, target: Target | None) -> list[dict[str, Any]]:
+    """Return the bans, the newest last."""
+    return sorted([ban async for ban in client.bans(target)], key=lambda ban: (ban["since"], ban["address"]))
+
+
+def seconds_of(text: str) -> int:
+    """Return a time that an option gives, in seconds; -1 = permanent."""
+    from amiguard.settings.durations import parse_bantime
+
+    try:
+        milliseconds = parse_bantime(text)
+    except AmiguardError as error:
+        raise typer.BadParameter(str(error)) from None
+    return -1 if milliseconds is None else milliseconds // 1000

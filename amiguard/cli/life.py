@@ -1,0 +1,83 @@
+"""The daemon itself: run it, try what it needs, show what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amiguard import __version__
+from amiguard.cli.speaking import NO, EnvFile, Json, as_json, complain, say, wrong
+from amiguard.errors import SettingsError
+
+if TYPE_CHECKING:
+    from amiguard.settings import Settings
+
+
+def run(env_file: EnvFile = None) -> None:
+    """Protect this server until a signal says stop."""
+    settings = loaded(env_file)
+    from amiguard.daemon import run as run_daemon
+
+    raise typer.Exit(run_daemon(settings))
+
+
+def check(env_file: EnvFile = None, json: Json = False) -> None:
+    """Try the settings, Asterisk, the firewall, the database and the mail server."""
+    settings = loaded(env_file)
+    if not asyncio.run(tried(settings, json=json)):
+        raise typer.Exit(NO)
+
+
+def version(json: Json = False) -> None:
+    """Tell the version."""
+    if json:
+        as_json({"version": __version__})
+    else:
+        typer.echo(f"amiguard {__version__}")
+
+
+def demo(
+    *,
+    asterisk: Annotated[
+        bool, typer.Option("--asterisk", help="Attack this machine's Asterisk, not a stand-in.")
+    ] = False,
+    asterisk_root: Annotated[
+        Path | None, typer.Option("--asterisk-root", metavar="DIR", help="Attack the Asterisk of this chroot.")
+    ] = None,
+) -> None:
+    """Show an attack and what becomes of it, in private network namespaces (as root)."""
+    try:
+        from amiguard.demo.main import run as run_demo
+    except ModuleNotFoundError as error:
+        if error.name != "aiosmtpd":
+            raise
+        complain("the demo's mail server is missing: pip install 'amiguard[demo]'")
+        raise typer.Exit(NO) from None
+    raise typer.Exit(run_demo(asterisk_root or (Path("/") if asterisk else None)))
+
+
+def loaded(env_file: Path | None) -> Settings:
+    """Return the settings, or end with a line for each that is wrong."""
+    from amiguard.settings import load
+
+    try:
+        return load(env_file)
+    except SettingsError as error:
+        wrong(error)
+
+
+async def tried(settings: Settings, *, json: bool) -> bool:
+    """Show what `check` finds as it comes; return whether all is well."""
+    from amiguard.check import check as findings
+
+    well = True
+    async for finding in findings(settings):
+        well = well and finding.ok
+        if json:
+            as_json({"name": finding.name, "ok": finding.ok, "text": finding.text})
+        else:
+            say(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:8}  {finding.text}")
+    return well
