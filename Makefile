@@ -23,6 +23,10 @@ DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
 TEST_TOOLS = $(DEMO_TOOLS) hostname=hostname logrotate=logrotate mmdebstrap=mmdebstrap \
 	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 
+# What waits for no kernel and no server; the sources' tests wait for inotify and time-outs.
+SIDE_BY_SIDE = tests/unit tests/property --ignore=tests/unit/sources
+IN_TURN = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
+
 HEADING = printf '\n== %s\n'
 
 .PHONY: setup test demo bench lint fmt clean root venv-tools demo-tools test-tools
@@ -31,8 +35,10 @@ HEADING = printf '\n== %s\n'
 setup: test-tools $(READY)
 
 test: root test-tools lint
-	@$(HEADING) pytest
-	@$(RUN) -m pytest -q -m "not bench" --durations=5 --durations-min=1
+	@$(HEADING) 'pytest: what waits for nothing, side by side'
+	@$(RUN) -m pytest -q -n 4 $(SIDE_BY_SIDE)
+	@$(HEADING) 'pytest: real kernels and servers, one after the other'
+	@$(RUN) -m pytest -q -m "not bench" $(IN_TURN) --durations=5 --durations-min=1
 
 demo: root demo-tools $(READY)
 	@$(RUN) -m amiguard demo
