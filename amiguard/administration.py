@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused
+from amiguard.exemptions import Exemptions
 from amiguard.judge import Judge
-from amiguard.model import Address, Ban, Evidence, Origin, Reason, Target
+from amiguard.model import Address, Allowed, AllowOrigin, Ban, Evidence, Origin, Reason, Target
 from amiguard.ports import Clock, Source
 from amiguard.recorder import Recorder
 
@@ -17,7 +18,14 @@ class Administration:
     """Answers for a guard whose parts it is given; the control interface asks it."""
 
     def __init__(
-        self, judge: Judge, enforcement: Enforcement, allowlist: Allowlist, recorder: Recorder, clock: Clock
+        self,
+        *,
+        judge: Judge,
+        enforcement: Enforcement,
+        allowlist: Allowlist,
+        exemptions: Exemptions,
+        recorder: Recorder,
+        clock: Clock,
     ) -> None:
         self.sources: list[Source] = []
         self.protecting = False
@@ -25,6 +33,7 @@ class Administration:
         self._judge = judge
         self._enforcement = enforcement
         self._allowlist = allowlist
+        self._exemptions = exemptions
         self._recorder = recorder
         self._clock = clock
         self._started = clock()
@@ -48,21 +57,55 @@ class Administration:
         """Return the running ban of this very target."""
         return self._enforcement.active.get(target)
 
-    async def ban(self, target: Target, bantime: int | None, comment: str) -> Ban:
+    async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
 
+        `force` first takes back what `allow` allowed in the target, and bans a network although some of it is allowed:
+        that part is still let through, for in the kernel allow stands before drop.
+
         Raises:
-            BanRefused: the target is in the allowlist.
+            BanRefused: it is allowed, wholly or in part; with `force`, all of it still is, so a ban would drop nothing.
             FirewallError: the kernel refused.
         """
-        if self._allowlist.covers(target):
-            raise BanRefused(f"{target} is in the allowlist (AMIGUARD_IGNOREIP)")
+        if force:
+            for entry in self._allowlist.inside(target):
+                if entry.origin is AllowOrigin.RUNTIME:
+                    await self._exemptions.disallow(entry.target)
+        self._refuse_allowed(target, force=force)
         now = self._clock()
         until = None if bantime is None else now + bantime
         earlier = self._enforcement.history.get(target, 0)
         return await self._enforcement.ban(
             Ban(target, now, until, Reason.MANUAL, Origin.MANUAL, Evidence.CONNECTED, earlier=earlier, comment=comment)
         )
+
+    def _refuse_allowed(self, target: Target, *, force: bool) -> None:
+        allowed = self._allowlist.around(target)
+        if allowed:
+            raise BanRefused(f"{target} is never banned: {_why(allowed[0])}")
+        allowed = [] if force else self._allowlist.inside(target)
+        if allowed:
+            raise BanRefused(f"{allowed[0].target} in {target} is never banned: {_why(allowed[0])}")
+
+    async def allow(self, target: Target, comment: str) -> list[Ban]:
+        """Never ban a target, over restarts too, until `disallow`; return the bans that this lifted.
+
+        Raises:
+            FirewallError: the kernel refuses just now. It is remembered all the same, and tried again.
+        """
+        return await self._exemptions.allow(target, comment)
+
+    async def disallow(self, target: Target) -> bool:
+        """Take back what `allow` did; False = there is no such entry of an administrator.
+
+        Raises:
+            FirewallError: the kernel refuses just now, and lets the target through until it takes the change.
+        """
+        return await self._exemptions.disallow(target)
+
+    def allowed(self) -> Sequence[Allowed]:
+        """Return who is never banned, and who says so."""
+        return list(self._allowlist)
 
     async def unban(self, target: Target) -> Ban | None:
         """Let a target through again and forget its failures; None = it was not banned.
@@ -107,3 +150,16 @@ class Administration:
                 "after_ban": counters.after_ban,
             },
         }
+
+
+def _why(entry: Allowed) -> str:
+    """Say who allowed it, and so how to change that."""
+    match entry.origin:
+        case AllowOrigin.SETTINGS:
+            return f"{entry.target} stands in AMIGUARD_IGNOREIP"
+        case AllowOrigin.NAME:
+            return f"{entry.comment} in AMIGUARD_IGNOREIP stands for it"
+        case AllowOrigin.SELF:
+            return f"{entry.comment}, see AMIGUARD_IGNORESELF"
+        case _:
+            return f"an administrator allowed {entry.target}"

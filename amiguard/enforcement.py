@@ -112,6 +112,16 @@ class Enforcement:
                     self._acknowledged(ban)
             return True
 
+    async def allow(self, targets: Sequence[Target]) -> None:
+        """Have the kernel never drop these, and none but these; also when the firewall is laid out anew.
+
+        Raises:
+            FirewallError: the kernel refused.
+        """
+        async with self._one_at_a_time:
+            self._allow = targets
+            await self._insist(lambda: self._firewall.allow(targets))
+
     async def ban(self, ban: Ban) -> Ban:
         """Ban at once, for an administrator; return after the kernel's acknowledgement.
 

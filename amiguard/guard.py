@@ -10,6 +10,7 @@ from amiguard.administration import Administration
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
+from amiguard.exemptions import Exemptions
 from amiguard.jail import Policy
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
@@ -46,9 +47,19 @@ class Guard:
         self._recorder = Recorder(store, journal, clock, self._restore)
         self._enforcement = Enforcement(firewall, self._recorder, notifiers, journal, clock)
         self._judge = Judge(policy, self._allowlist, self._enforcement, journal, clock, log_followed=log_followed)
+        forget = self._judge.jail.forget
+        self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
+        """Where the edges tell who else is never banned."""
         self.observe = self._judge.observe
         """What the sources call with each event; see `Judge.observe`."""
-        self.administration = Administration(self._judge, self._enforcement, self._allowlist, self._recorder, clock)
+        self.administration = Administration(
+            judge=self._judge,
+            enforcement=self._enforcement,
+            allowlist=self._allowlist,
+            exemptions=self.exemptions,
+            recorder=self._recorder,
+            clock=clock,
+        )
         """Answers the control interface."""
         self._positions: dict[str, Position] = {}
 
@@ -61,7 +72,8 @@ class Guard:
             FirewallError: the kernel refuses the layout.
         """
         saved = await self._recorder.open()
-        await self._enforcement.start(list(self._allowlist), saved)
+        self.exemptions.adopt(saved.allowed)
+        await self._enforcement.start(self._allowlist.targets(), saved)
         self.administration.protecting = True
         self._journal.write(
             Action.READY, "the firewall is in place", bans=len(self._enforcement.active), allowed=len(self._allowlist)
@@ -73,6 +85,7 @@ class Guard:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._lift_what_is_allowed())
             tasks.create_task(self._enforcement.run())
+            tasks.create_task(self.exemptions.run())
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tick())
 
@@ -123,7 +136,7 @@ class Guard:
         """Lift restored bans of those who have been allowed since. The kernel let them through from the start."""
         allowed = []
         for number, target in enumerate(list(self._enforcement.active)):
-            if self._allowlist.covers(target):
+            if self._allowlist.holds(target):
                 allowed.append(target)
             if number % STEP == 0:
                 await asyncio.sleep(0)
@@ -134,5 +147,6 @@ class Guard:
 
     def _restore(self, saved: Saved) -> None:
         """Take up what a store that opened late remembers."""
-        bans = [ban for ban in saved.bans if not self._allowlist.covers(ban.target)]
+        self.exemptions.adopt(saved.allowed)
+        bans = [ban for ban in saved.bans if not self._allowlist.holds(ban.target)]
         self._enforcement.restore(dataclasses.replace(saved, bans=bans))

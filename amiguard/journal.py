@@ -25,6 +25,7 @@ class Action(StrEnum):
     BAN = "ban"
     UNBAN = "unban"
     EXPIRE = "expire"
+    ALLOWLIST_CHANGED = "allowlist-changed"
     BAN_SKIPPED = "ban-skipped"
     FIREWALL_HEALED = "firewall-healed"
     FIREWALL_FAILED = "firewall-failed"

@@ -54,6 +54,31 @@ class Origin(StrEnum):
     MANUAL = "manual"
 
 
+class AllowOrigin(StrEnum):
+    """Who says that a target is never banned."""
+
+    SETTINGS = "settings"
+    SELF = "self"
+    """This host, or something that it needs: its own addresses, gateways, resolvers, the servers it talks to."""
+    NAME = "name"
+    """An address that a DNS name of the settings stands for just now."""
+    RUNTIME = "runtime"
+    """An administrator, while amiguard runs."""
+    LEARNED = "learned"
+    """A phone that has logged in, or a trunk; it is spared some bans, not all (`presence.py`)."""
+
+
+class Allowed(NamedTuple):
+    """A target that is never banned. `comment` is the administrator's, or what it is: a name, `gateway`, an account.
+
+    `until` None is for as long as its origin says so."""
+
+    target: Target
+    origin: AllowOrigin
+    comment: str = ""
+    until: Timestamp | None = None
+
+
 class Failure(NamedTuple):
     """One failed attempt. A tuple, because a flood makes thousands of them a second."""
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from amiguard.journal import Action
-from amiguard.model import Ban, Target, Timestamp
+from amiguard.model import Allowed, Ban, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
 """Tells now. One clock is made at the top (`daemon.py`) and handed down."""
@@ -56,6 +56,9 @@ class Firewall(Protocol):
 
         Also repairs: called again, it restores a layout that somebody removed."""
 
+    async def allow(self, targets: Iterable[Target]) -> None:
+        """Never drop these from now on, and none but these: they replace what was allowed before, all at once."""
+
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Drop these targets until their `until`; a target that is banned already gets the new end."""
 
@@ -68,12 +71,14 @@ class Firewall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a store remembers: the bans that are still running, how often each target was banned in all, and up to
-    where the logs were read."""
+    """What a store remembers: the bans that are still running, how often each target was banned in all, who was
+    allowed, and up to where the logs were read."""
 
     bans: Sequence[Ban] = ()
     history: Mapping[Target, int] = field(default_factory=dict)
     positions: Sequence[Position] = ()
+    allowed: Sequence[Allowed] = ()
+    """What an administrator allowed while amiguard ran."""
 
 
 class Ending(StrEnum):
@@ -92,7 +97,14 @@ class Ended:
     ending: Ending
 
 
-Change = Ban | Ended | Position
+@dataclass(frozen=True, slots=True)
+class Disallowed:
+    """What an administrator had allowed is not allowed any more."""
+
+    target: Target
+
+
+Change = Ban | Ended | Position | Allowed | Disallowed
 
 
 class Store(Protocol):

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.ports import Change, Clock, Ended, Ending, Position, Saved, Store
+from amiguard.model import Allowed
+from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Saved, Store
 
 BATCH = 1_000
 MAX_WAITING = 50_000
@@ -102,7 +103,7 @@ class Recorder:
             self._failed(error)
 
     def _thin_out(self) -> None:
-        newest: dict[str, Change] = {}
+        newest: dict[tuple[str, str], Change] = {}
         for change in self._waiting:
             subject = _subject(change)
             newest.pop(subject, None)  # so that a position stays behind the bans that it led to
@@ -116,8 +117,11 @@ class Recorder:
             self._journal.write(Action.STORE_FAILED, "bans go on without the database", error=error)
 
 
-def _subject(change: Change) -> str:
-    return change.path if isinstance(change, Position) else change.target
+def _subject(change: Change) -> tuple[str, str]:
+    """Return what a later change of the same replaces: a kind of thing, and which."""
+    if isinstance(change, Position):
+        return "position", change.path
+    return "allowed" if isinstance(change, Allowed | Disallowed) else "ban", change.target
 
 
 def _is_over(change: Change) -> bool:

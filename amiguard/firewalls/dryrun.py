@@ -15,6 +15,9 @@ class DryRun:
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Do nothing: nobody will be dropped."""
 
+    async def allow(self, targets: Iterable[Target]) -> None:
+        """Do nothing: nobody is dropped."""
+
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Do nothing: the caller's log line says that this is a dry run."""
 

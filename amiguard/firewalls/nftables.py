@@ -1,6 +1,6 @@
 """Bans in nftables, over netlink alone: table `inet amiguard`, one chain that sees packets before anybody else does.
 
-    set allow4, allow6             networks that are never dropped; replaced at each start
+    set allow4, allow6             networks that are never dropped; replaced as a whole
     set banned4, banned6           single addresses, each with its own timeout: the kernel ends bans by itself
     set banned4_24, banned6_64...  networks of one prefix length, looked up by the masked source address; made at need
     chain prerouting               accept @allow*, then drop @banned*
@@ -74,6 +74,10 @@ class Nftables:
         self._kept |= found or set()
         await self._commit(layout(self._table, self._kept, allow))
         await self._put(bans, now, upsert if found is not None else add)
+
+    async def allow(self, targets: Iterable[Target]) -> None:
+        """Replace the networks that are never dropped in one transaction: no packet meets half of them."""
+        await self._commit(allowances(self._table, targets))
 
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Drop these targets for what remains of their bans at `now`; nothing remains: skipped.
@@ -189,15 +193,20 @@ def allow_set(version: int) -> AddressSet:
 
 def layout(table: str, kept: Iterable[Kept], allow: Iterable[Target]) -> list[Message]:
     """Return the one transaction that makes, adopts or repairs a table: bans are kept, rules and allowlist replaced."""
-    allowed = intervals(allow)
     return [
         new_table(table),
         *(new_set(table, allow_set(version), {"NFT_SET_INTERVAL"}) for version in FAMILIES),
         *_sets(table, kept),
         new_chain(table, CHAIN),
         *_rules(table, kept),
-        *(message for version in FAMILIES for message in refill(table, allow_set(version).name, allowed[version])),
+        *allowances(table, allow),
     ]
+
+
+def allowances(table: str, allow: Iterable[Target]) -> list[Message]:
+    """Return what replaces the elements of both allow sets."""
+    allowed = intervals(allow)
+    return [message for version in FAMILIES for message in refill(table, allow_set(version).name, allowed[version])]
 
 
 def _sets(table: str, kept: Iterable[Kept]) -> list[Message]:

@@ -124,6 +124,15 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.UNBAN: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "An administrator ended a ban."),
     Action.EXPIRE: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "A ban's time is over."),
+    Action.ALLOWLIST_CHANGED: Entry(
+        Level.INFO,
+        "event",
+        ("configuration",),
+        ("change",),
+        "",
+        "Others than before are never banned: an administrator said so, a name stands for other addresses, "
+        "or this host has others.",
+    ),
     Action.BAN_SKIPPED: Entry(
         Level.WARNING,
         "event",

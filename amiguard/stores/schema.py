@@ -38,6 +38,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE bans ADD COLUMN absolute INTEGER NOT NULL DEFAULT 1",
         "UPDATE bans SET absolute = 0 WHERE json_extract(details, '$.evidence') = 'datagram'",
     ),
+    (
+        """CREATE TABLE allowed ( -- what an administrator allowed at run time
+            target  TEXT PRIMARY KEY,
+            comment TEXT NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
 
@@ -48,6 +54,12 @@ COUNT_BAN = """INSERT INTO offenders VALUES (:target, 1, :since, :since)
 """A ban is known by its target and its beginning, so that one written twice is counted once."""
 
 END_BAN = "DELETE FROM bans WHERE target = ?"
+
+SAVE_ALLOWED = "INSERT OR REPLACE INTO allowed VALUES (?, ?)"
+
+END_ALLOWED = "DELETE FROM allowed WHERE target = ?"
+
+LOAD_ALLOWED = "SELECT target, comment FROM allowed"
 
 SAVE_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)"
 

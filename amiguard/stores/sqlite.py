@@ -22,8 +22,8 @@ import aiosqlite
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.model import Ban, Target, Timestamp
-from amiguard.ports import Change, Ended, Position, Saved
+from amiguard.model import Allowed, AllowOrigin, Ban, Target, Timestamp
+from amiguard.ports import Change, Disallowed, Ended, Position, Saved
 from amiguard.stores import schema
 from amiguard.stores.faults import explained
 from amiguard.stores.rows import Row, bans_of, row_of
@@ -162,8 +162,12 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
         await transact(connection, forget)
         bans = await load_bans(connection)
         targets, counts = map(json.loads, await answer(connection, schema.LOAD_HISTORY))
+        allowed = [
+            Allowed(Target(target), AllowOrigin.RUNTIME, comment)
+            for target, comment in await connection.execute_fetchall(schema.LOAD_ALLOWED)
+        ]
         positions = [Position(*row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
-        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), positions)
+        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), positions, allowed)
 
 
 async def load_bans(connection: aiosqlite.Connection) -> list[Ban]:
@@ -200,6 +204,10 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
             yield schema.COUNT_BAN, [{"target": ban.target, "since": ban.since} for ban in bans]
         elif kind is Position:
             yield schema.SAVE_POSITION, [astuple(change) for change in group if isinstance(change, Position)]
+        elif kind is Allowed:
+            yield schema.SAVE_ALLOWED, [(one.target, one.comment) for one in group if isinstance(one, Allowed)]
+        elif kind is Disallowed:
+            yield schema.END_ALLOWED, [(change.target,) for change in group if isinstance(change, Disallowed)]
         else:
             yield schema.END_BAN, [(change.target,) for change in group if isinstance(change, Ended)]
 

@@ -15,7 +15,7 @@ from amiguard.errors import FirewallError, NotifierError, SourceError, StoreErro
 from amiguard.journal import Action
 from amiguard.logs import open_journal
 from amiguard.logs.catalogue import CATALOGUE
-from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Target
+from amiguard.model import Address, AllowOrigin, Ban, Evidence, Failure, Origin, Reason, Target
 from amiguard.settings import Settings
 from amiguard.settings.durations import format_duration
 from amiguard.settings.kinds import Allowed
@@ -104,6 +104,15 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
     Action.BAN: ("192.0.2.77 is banned", {"ban": BAN}),
     Action.UNBAN: ("198.51.100.0/24 is let through again", {"ban": MANUAL}),
     Action.EXPIRE: ("the ban of 192.0.2.77 is over", {"ban": BAN}),
+    Action.ALLOWLIST_CHANGED: (
+        "never banned, for pbx.example.org: 198.51.100.9; no longer 198.51.100.7",
+        {
+            "origin": AllowOrigin.NAME,
+            "comment": "pbx.example.org",
+            "allowed": ["198.51.100.9"],
+            "disallowed": ["198.51.100.7"],
+        },
+    ),
     Action.BAN_SKIPPED: ("192.0.2.77 is in the allowlist", {"ban": BAN}),
     Action.FIREWALL_HEALED: ("the firewall was laid out anew, with every ban", {"bans": 12}),
     Action.FIREWALL_FAILED: (

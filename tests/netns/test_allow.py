@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from amiguard.firewalls.nftables import Nftables
 from amiguard.model import Target, target_of
-from tests.netns.wire import Wire
+from tests.netns.wire import FAR_V4, FAR_V4_NEIGHBOUR, V4, V4_NEIGHBOUR, V6, V6_NEIGHBOUR, Wire, ban, targets
 
 pytestmark = pytest.mark.netns
 CROWDED = st.integers(0, 60) | st.integers(2**32 - 60, 2**32 - 1) | st.integers(0, 2**32 - 1)
@@ -53,3 +53,38 @@ def test_the_kernel_allows_exactly_what_the_allowlist_holds(wire: Wire, drawn: l
     asyncio.run(start([target_of(network) for network in networks]))
     held = covered(printed_range(text) for text in wire.elements("allow4"))
     assert held == covered((int(network[0]), int(network[-1])) for network in networks)
+
+
+async def test_who_is_allowed_at_run_time_gets_through_every_ban_and_is_dropped_again_afterwards(
+    wire: Wire, firewall: Nftables
+) -> None:
+    await firewall.ban([ban(V4), ban("198.51.100.0/24"), ban(V6), ban(V4_NEIGHBOUR)], 0)
+    await wire.dropped(V4, FAR_V4, V6, V4_NEIGHBOUR)
+
+    await firewall.allow(targets(V4, FAR_V4, "2001:db8::10"))
+    await wire.passes(V4, FAR_V4, V6, FAR_V4_NEIGHBOUR)
+    await wire.dropped(V4_NEIGHBOUR)
+
+    await firewall.allow(targets(V4_NEIGHBOUR))
+    await wire.passes(V4_NEIGHBOUR, V6_NEIGHBOUR)
+    await wire.dropped(V4, FAR_V4, V6)
+
+
+async def test_no_packet_of_an_allowed_source_is_lost_while_others_are_allowed(wire: Wire, firewall: Nftables) -> None:
+    await firewall.ban([ban("192.0.2.0/24")], 0)
+    await firewall.allow(targets(V4))
+    sent = set()
+    for number in range(50):
+        await firewall.allow(targets(V4, f"10.0.0.{number}", f"10.{number}.0.0/16"))
+        sent.add(wire.send(V4))
+    await wire.passes(V4)
+    assert sent <= wire.received()
+
+
+async def test_a_hundred_thousand_networks_are_allowed_in_one_transaction(wire: Wire, firewall: Nftables) -> None:
+    many = [Target(f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/25") for number in range(100_000)]
+    await firewall.ban([ban(V4)], 0)
+    await firewall.allow([*many, Target(V4)])
+    await wire.passes(V4)
+    await firewall.allow(many)
+    await wire.dropped(V4)

@@ -11,8 +11,8 @@ import pytest
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action
-from amiguard.model import Ban, Origin, Reason, Target
-from amiguard.ports import Ended, Ending, Position
+from amiguard.model import Allowed, AllowOrigin, Ban, Origin, Reason, Target
+from amiguard.ports import Disallowed, Ended, Ending, Position
 from amiguard.stores import schema, sqlite
 from amiguard.stores.sqlite import REMEMBERED, SqliteStore
 from tests.lab.journal import RecordingJournal
@@ -224,3 +224,13 @@ async def test_the_positions_in_the_logs_are_kept_the_newest_of_each_file(store:
     saved = await store.open(NOW)
 
     assert set(saved.positions) == {replace(first, offset=400), second}
+
+
+async def test_what_an_administrator_allowed_comes_back_with_its_last_comment_until_he_takes_it_back(
+    store: SqliteStore,
+) -> None:
+    office, boss = (Allowed(Target(text), AllowOrigin.RUNTIME, "“office”") for text in ("192.0.2.0/24", "2001:db8::1"))
+    await store.open(NOW)
+    await store.write([office, boss, ban("198.51.100.1"), office._replace(comment="moved"), Disallowed(boss.target)])
+
+    assert (await store.open(NOW)).allowed == [office._replace(comment="moved")]

@@ -1,0 +1,163 @@
+"""Keeps the allowlist true everywhere: in the kernel before anything else, then in the bans, the store and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from amiguard.allowlist import Allowlist
+from amiguard.enforcement import RETRY, Enforcement
+from amiguard.errors import FirewallError
+from amiguard.journal import Action, Journal
+from amiguard.model import Address, Allowed, AllowOrigin, Ban, Origin, Target
+from amiguard.ports import Disallowed
+from amiguard.recorder import Recorder
+
+STEP = 1_000
+"""Bans looked at in one step of the loop."""
+
+
+class Exemptions:
+    """Who is never banned, as it changes. `forget` drops what the jail has counted of an address."""
+
+    def __init__(
+        self,
+        allowlist: Allowlist,
+        enforcement: Enforcement,
+        forget: Callable[[Address], None],
+        recorder: Recorder,
+        journal: Journal,
+    ) -> None:
+        self._allowlist = allowlist
+        self._enforcement = enforcement
+        self._forget = forget
+        self._recorder = recorder
+        self._journal = journal
+        self._told: dict[tuple[AllowOrigin, str], frozenset[Target]] = {}
+        self._runtime: dict[Target, Allowed] = {}
+        self._waiting: set[Target] = set()
+        """What was allowed, and whose bans may still stand."""
+        self._changed = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        """Held from reading the allowlist until the kernel has it: or an older list would overwrite a newer one."""
+
+    def adopt(self, allowed: Iterable[Allowed]) -> None:
+        """Take up what the store remembers; what was decided since wins."""
+        new = [entry for entry in allowed if entry.target not in self._runtime]
+        for entry in new:
+            self._runtime[entry.target] = entry
+            self._allowlist.add(entry)
+        self._apply(entry.target for entry in new)
+
+    def set(self, origin: AllowOrigin, comment: str, targets: Collection[Target]) -> None:
+        """Replace what `origin` told under this comment: a name's addresses, this host's own.
+
+        From now on no ban of them is decided; the kernel and the bans that stand follow in the next step."""
+        before = self._told.get((origin, comment), frozenset())
+        now = frozenset(targets)
+        if now == before:
+            return
+        self._told[origin, comment] = now
+        for target in now - before:
+            self._allowlist.add(Allowed(target, origin, comment))
+        for target in before - now:
+            self._allowlist.remove(Allowed(target, origin, comment))
+        self._tell(origin, comment, sorted(now - before), sorted(before - now))
+        self._apply(now - before)
+
+    async def allow(self, target: Target, comment: str) -> list[Ban]:
+        """Never ban a target, until `disallow`; return the bans that this lifted.
+
+        Raises:
+            FirewallError: the kernel refuses just now. It is remembered all the same, and tried again.
+        """
+        entry = Allowed(target, AllowOrigin.RUNTIME, comment)
+        known = self._runtime.get(target)
+        if known is not None:
+            self._allowlist.remove(known)
+        self._allowlist.add(entry)
+        self._runtime[target] = entry
+        self._recorder.record(entry)
+        if known != entry:
+            self._tell(AllowOrigin.RUNTIME, comment, [target], [])
+        self._apply([target])
+        return await self._carry_out()
+
+    async def disallow(self, target: Target) -> bool:
+        """Take back what `allow` did; tell whether there was something to take back.
+
+        Raises:
+            FirewallError: the kernel refuses just now, and lets the target through until it takes the change.
+        """
+        entry = self._runtime.pop(target, None)
+        if entry is None:
+            return False
+        self._allowlist.remove(entry)
+        self._recorder.record(Disallowed(target))
+        if "/" not in target:
+            self._forget(Address(target))  # or what was counted meanwhile would ban it at once
+        self._tell(AllowOrigin.RUNTIME, entry.comment, [], [target])
+        self._apply([])
+        await self._carry_out()
+        return True
+
+    async def run(self) -> None:
+        """Carry out what changes, until cancelled; what the kernel refuses is tried again."""
+        delay = RETRY[0]
+        while True:
+            await self._changed.wait()
+            try:
+                await self._carry_out()
+            except FirewallError as error:
+                text = "the kernel refused a change of who is never banned; it is tried again"
+                self._journal.write(Action.FIREWALL_FAILED, text, error=error)
+                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
+                delay = min(delay * 2, RETRY[1])
+            else:
+                delay = RETRY[0]
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _apply(self, added: Iterable[Target]) -> None:
+        self._waiting.update(added)
+        self._changed.set()
+
+    async def _carry_out(self) -> list[Ban]:
+        """Bring the kernel's list up to date, and then lift the bans of who is allowed now."""
+        async with self._one_at_a_time:
+            if not self._changed.is_set():
+                return []
+            self._changed.clear()
+            added, self._waiting = self._waiting, set()
+            try:
+                await self._enforcement.allow(self._allowlist.targets())
+                lifted = await self._lift(added)
+            except FirewallError:
+                self._apply(added)
+                raise
+            return lifted
+
+    async def _lift(self, added: Collection[Target]) -> list[Ban]:
+        """Lift the bans of these targets and of what lies in them. A wider one stays: the kernel lets them through."""
+        bans = self._enforcement
+        banned = [target for target in added if bans.holds(target)]
+        if any("/" in target for target in added):
+            networks = Allowlist(added)
+            for number, target in enumerate([*bans.active, *bans.waiting]):
+                if number % STEP == STEP - 1:
+                    await asyncio.sleep(0)
+                if networks.holds(target):
+                    banned.append(target)
+        for target in added:
+            if "/" not in target:
+                self._forget(Address(target))
+        return await bans.unban(list(dict.fromkeys(banned)), Origin.LOCAL) if banned else []
+
+    def _tell(self, origin: AllowOrigin, comment: str, allowed: Sequence[Target], disallowed: Sequence[Target]) -> None:
+        parts = [", ".join(allowed)] if allowed else []
+        parts += [f"no longer {', '.join(disallowed)}"] if disallowed else []
+        text = f"never banned{f', for {comment}' if comment else ''}: {'; '.join(parts)}"
+        self._journal.write(
+            Action.ALLOWLIST_CHANGED, text, origin=origin, comment=comment, allowed=allowed, disallowed=disallowed
+        )
