@@ -13,38 +13,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
+from errno import ENOENT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.elements import SINGLE, Kept, add, element, intervals, place_of, refill, remove, upsert
-from amiguard.firewalls.netlink import Message, Netlink, Refused
+from amiguard.firewalls.elements import SINGLE, Kept, add, element, place_of, remove, upsert
+from amiguard.firewalls.layout import allowances, banned_set, kept_of, layout, rules, sets
+from amiguard.firewalls.netlink import Message, Netlink
 from amiguard.firewalls.nftmessages import (
     FAMILIES,
     NFNL_SUBSYS_NFTABLES,
     NLM_F_EXCL,
-    AddressSet,
-    Kind,
-    Verdict,
-    delete_rules,
     delete_table,
-    kind_of,
     list_sets,
-    new_chain,
-    new_set,
     new_table,
     set_name,
-    source_rule,
 )
+from amiguard.firewalls.refusals import explained
 from amiguard.model import Ban, Target, Timestamp
 
-CHAIN = "prerouting"
-NEWCHAIN = kind_of(Kind.NEWCHAIN)
-GETSET = kind_of(Kind.GETSET)
 BATCH = 500
 """Targets in one transaction: below 64 KiB, for the loop stands still while the kernel works on one."""
-NETWORK_SET = re.compile(r"banned([46])_([0-9]{1,3})")
 
 Change = Callable[[str, str, Iterable[bytes]], list[Message]]
 """What is done with packed elements: table, set, elements."""
@@ -130,7 +119,7 @@ class Nftables:
         if self._kept.issuperset(wanted):
             return []
         self._kept.update(wanted)
-        return [*_sets(self._table, self._kept), *_rules(self._table, self._kept)]
+        return [*sets(self._table, self._kept), *rules(self._table, self._kept)]
 
     async def _kept_by_kernel(self) -> set[Kept] | None:
         """Return the prefix lengths whose sets an earlier process left in the table; None = there is no table."""
@@ -139,15 +128,14 @@ class Nftables:
         except FirewallError as error:
             if error.errno == ENOENT:
                 return None
-            raise _explained(error, self._table) from error
-        found = (NETWORK_SET.fullmatch(set_name(body)) for body in bodies)
-        return {(int(match[1]), int(match[2])) for match in found if match and _possible(int(match[1]), int(match[2]))}
+            raise explained(error, self._table) from error
+        return {kept for body in bodies if (kept := kept_of(set_name(body)))}
 
     async def _commit(self, messages: Sequence[Message]) -> None:
         try:
             await self._netlink.commit(messages)
         except FirewallError as error:
-            raise _explained(error, self._table) from error
+            raise explained(error, self._table) from error
 
 
 async def probe() -> str:
@@ -174,82 +162,7 @@ async def probe() -> str:
             ]
         )
     except FirewallError as error:
-        raise _explained(error, table) from error
+        raise explained(error, table) from error
     finally:
         await netlink.close()
     return "nf_tables: atomic changes, bans that end by themselves, networks and allowlists, for IPv4 and IPv6"
-
-
-def banned_set(kept: Kept) -> AddressSet:
-    """Return the set of banned single addresses (`banned4`), or of networks of one prefix length (`banned4_24`)."""
-    version, prefix = kept
-    return AddressSet(f"banned{version}" if prefix is None else f"banned{version}_{prefix}", version, prefix)
-
-
-def allow_set(version: int) -> AddressSet:
-    """Return the set of networks that are never dropped."""
-    return AddressSet(f"allow{version}", version)
-
-
-def layout(table: str, kept: Iterable[Kept], allow: Iterable[Target]) -> list[Message]:
-    """Return the one transaction that makes, adopts or repairs a table: bans are kept, rules and allowlist replaced."""
-    return [
-        new_table(table),
-        *(new_set(table, allow_set(version), {"NFT_SET_INTERVAL"}) for version in FAMILIES),
-        *_sets(table, kept),
-        new_chain(table, CHAIN),
-        *_rules(table, kept),
-        *allowances(table, allow),
-    ]
-
-
-def allowances(table: str, allow: Iterable[Target]) -> list[Message]:
-    """Return what replaces the elements of both allow sets."""
-    allowed = intervals(allow)
-    return [message for version in FAMILIES for message in refill(table, allow_set(version).name, allowed[version])]
-
-
-def _sets(table: str, kept: Iterable[Kept]) -> list[Message]:
-    return [new_set(table, banned_set(one), {"NFT_SET_TIMEOUT"}) for one in sorted(kept, key=_order)]
-
-
-def _rules(table: str, kept: Iterable[Kept]) -> list[Message]:
-    """Return what replaces the rules; allow comes first."""
-    return [
-        delete_rules(table, CHAIN),
-        *(source_rule(table, CHAIN, allow_set(version), Verdict.ACCEPT) for version in FAMILIES),
-        *(source_rule(table, CHAIN, banned_set(one), Verdict.DROP) for one in sorted(kept, key=_order)),
-    ]
-
-
-def _order(kept: Kept) -> tuple[int, int]:
-    """By version, in each the narrowest first."""
-    version, prefix = kept
-    return version, -FAMILIES[version].length * 8 if prefix is None else -prefix
-
-
-def _possible(version: int, prefix: int) -> bool:
-    return prefix < FAMILIES[version].length * 8
-
-
-def _explained(error: FirewallError, table: str) -> FirewallError:
-    """Put what an administrator can do about a refusal before the kernel's own words.
-
-    To a transaction for a subsystem that it lacks, the kernel answers EOPNOTSUPP, to a request for a list EINVAL."""
-    refused = error.message if isinstance(error, Refused) else None
-    listing = refused is not None and refused.kind == GETSET
-    whole = refused is None or listing
-    match error.errno:
-        case code if code == EPERM and whole:
-            reason = "changing nftables needs the capability CAP_NET_ADMIN"
-        case code if code == EPERM:
-            reason = f"another program owns the table inet {table}"
-        case code if (code in {EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT} and whole) or (code == EINVAL and listing):
-            reason = "this kernel has no nf_tables, or forbids netlink to this process"
-        case code if code == EEXIST or (code == EOPNOTSUPP and refused is not None and refused.kind == NEWCHAIN):
-            reason = f"a table inet {table} is there that is not amiguard's"
-        case code if code == ENOENT:
-            reason = f"the table inet {table} is gone, or parts of it"
-        case _:
-            return error
-    return FirewallError(f"{reason}: {error}", error.errno)
