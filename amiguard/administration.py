@@ -9,7 +9,7 @@ from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused
 from amiguard.exemptions import Exemptions
 from amiguard.judge import Judge
-from amiguard.model import Address, Allowed, AllowOrigin, Ban, Evidence, Origin, Reason, Target
+from amiguard.model import Allowed, AllowOrigin, Ban, Evidence, Origin, Reason, Target
 from amiguard.ports import Clock, Source
 from amiguard.recorder import Recorder
 
@@ -41,7 +41,7 @@ class Administration:
     @property
     def default_bantime(self) -> int | None:
         """How long a manual ban lasts when nobody says, in milliseconds; None = permanent."""
-        return self._judge.jail.policy.bantime
+        return self._judge.rules.policy.bantime
 
     @property
     def ready(self) -> bool:
@@ -114,7 +114,7 @@ class Administration:
             FirewallError: the kernel refused.
         """
         lifted = await self._enforcement.unban([target], Origin.MANUAL)
-        self._judge.jail.forget(Address(target))
+        self._judge.rules.forget(target)
         return lifted[0] if lifted else None
 
     async def unban_all(self) -> int:
@@ -140,7 +140,7 @@ class Administration:
                 "waiting": self._recorder.waiting,
             },
             "bans": {"active": len(self._enforcement.active), "waiting": len(self._enforcement.waiting)},
-            "jail": {"tracked": len(self._judge.jail), "evicted": self._judge.jail.evicted},
+            "jail": {"tracked": len(self._judge.rules.jail), "evicted": self._judge.rules.jail.evicted},
             "totals": {
                 "events": counters.events,
                 "failures": counters.failures,

@@ -7,14 +7,15 @@ import dataclasses
 from collections.abc import Sequence
 
 from amiguard.administration import Administration
+from amiguard.alerting import Alerting
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
 from amiguard.exemptions import Exemptions
-from amiguard.jail import Policy
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
 from amiguard.model import Origin, Target
+from amiguard.policy import Policy
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
 
@@ -46,8 +47,18 @@ class Guard:
         self._notifiers = notifiers
         self._recorder = Recorder(store, journal, clock, self._restore)
         self._enforcement = Enforcement(firewall, self._recorder, notifiers, journal, clock)
-        self._judge = Judge(policy, self._allowlist, self._enforcement, journal, clock, log_followed=log_followed)
-        forget = self._judge.jail.forget
+        self.alert = Alerting(notifiers, journal, clock)
+        """Tells the administrator of what he should look at."""
+        self._judge = Judge(
+            policy,
+            self._allowlist,
+            self._enforcement,
+            journal=journal,
+            clock=clock,
+            alert=self.alert,
+            log_followed=log_followed,
+        )
+        forget = self._judge.rules.forget
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
         """Where the edges tell who else is never banned."""
         self.observe = self._judge.observe
@@ -100,6 +111,10 @@ class Guard:
         """Tell the administrator of a start or a stop."""
         for notifier in self._notifiers:
             notifier.post(Notice(kind, self._clock(), text=text))
+
+    def reconfigure(self, policy: Policy) -> None:
+        """Judge by other numbers from now on; see `Judge.reconfigure`."""
+        self._judge.reconfigure(policy)
 
     @property
     def sources(self) -> list[Source]:

@@ -11,10 +11,12 @@ from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import Signal, evidence_of, failure_of, row_of
 from amiguard.attempts import Attempts, key_of
 from amiguard.chansip import ChanSip, Told
-from amiguard.jail import Jail, Policy
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Evidence, Failure, Reason, Target, Timestamp
-from amiguard.ports import Clock
+from amiguard.policy import Policy
+from amiguard.ports import Alert, Clock
+from amiguard.rules.rulebook import Rulebook
+from amiguard.rules.verdict import Alarm
 
 BITES_AFTER = 2_000
 """Milliseconds after a ban in which events of before it still arrive. One that comes later got past the kernel."""
@@ -60,17 +62,20 @@ class Judge:
         policy: Policy,
         allowlist: Allowlist,
         enforcement: Bans,
+        *,
         journal: Journal,
         clock: Clock,
-        *,
+        alert: Alert,
         log_followed: bool,
     ) -> None:
         self.counters = Counters()
-        self.jail = Jail(policy)
+        self.rules = Rulebook(policy)
+        """What counts, and decides who is banned for it."""
         self._allowlist = allowlist
         self._enforcement = enforcement
         self._journal = journal
         self._clock = clock
+        self._alert = alert
         self._attempts = Attempts()
         self._chan_sip = ChanSip(log_followed=log_followed)
         self._reasserted: dict[Target, Timestamp] = {}
@@ -84,13 +89,17 @@ class Judge:
         now = self._clock()
         if at is None:
             at = now
-        elif now - at > self.jail.policy.findtime:
+        elif now - at > self.rules.policy.longest_findtime:
             return
         if event.service == "SIP":
             for told in self._chan_sip.admit(Told(event, source, at), now):
                 self._weigh(*told)
         else:
             self._weigh(event, source, at)
+
+    def reconfigure(self, policy: Policy) -> None:
+        """Judge by other numbers from now on; what was counted stays counted, and running bans end when they would."""
+        self.rules.reconfigure(policy)
 
     def release(self) -> None:
         """Judge what has waited for a better witness in vain; to be called every second or so."""
@@ -117,26 +126,32 @@ class Judge:
         if failure is not None:
             self._count(failure)
         elif signal is not Signal.CHALLENGE and evidence_of(event) is Evidence.CONNECTED:
-            self.jail.prove(event.address)  # the log told of it first, and knows no transport
+            self.rules.prove(event.address)  # the log told of it first, and knows no transport
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1
-        ban = self.jail.observe(failure)
-        count = ban.failures if ban is not None else self.jail.failures(failure.address)
+        verdicts = self.rules.failed(failure)
+        own = verdicts[0] if verdicts else None
+        count = own.failures if isinstance(own, Ban) else self.rules.jail.failures(failure.address)
         if failure.reason is Reason.INJECTION:
             self.counters.injections += 1
             message = "header lines were smuggled into an event"
             self._journal.write(Action.INJECTION, message, failure=failure, failures=count)
         else:
             self._journal.write(Action.FAILURE, failure=failure, failures=count)
-        if ban is None:
+        for verdict in verdicts:
+            self._carry_out(verdict)
+
+    def _carry_out(self, verdict: Ban | Alarm) -> None:
+        if isinstance(verdict, Alarm):
+            self._alert(verdict.action, verdict.text, **verdict.fields)
             return
-        if self._allowlist.covers(ban.target):
+        if self._allowlist.covers(verdict.target):
             self.counters.skipped += 1
-            self._journal.write(Action.BAN_SKIPPED, f"{ban.target} is in the allowlist", ban=ban)
+            self._journal.write(Action.BAN_SKIPPED, f"{verdict.target} is in the allowlist", ban=verdict)
             return
         self.counters.bans += 1
-        self._enforcement.submit(ban._replace(earlier=self._enforcement.history.get(ban.target, 0)))
+        self._enforcement.submit(verdict._replace(earlier=self._enforcement.history.get(verdict.target, 0)))
 
     def _failed_while_banned(self, target: Target) -> None:
         """Put a ban in once more that does not bite: somebody may have emptied the set."""

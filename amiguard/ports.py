@@ -155,3 +155,13 @@ class Notifier(Protocol):
 
     async def drain(self, grace: float) -> None:
         """Deliver what waits, for at most `grace` seconds; called once `run` has ended."""
+
+
+class Alert(Protocol):
+    """Tells the administrator at once of something that he should look at."""
+
+    def __call__(self, action: Action, text: str, /, **fields: object) -> None:
+        """Write the log line of `action`, and post a notice of kind ALERT that says the same.
+
+        `text` is one line for people and may hold what a stranger wrote; `fields` are as in `journal.Journal.write`.
+        Never raises; notifiers limit how often they tell of one action."""

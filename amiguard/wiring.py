@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from amiguard import __version__
 from amiguard.guard import Guard
-from amiguard.jail import Policy
 from amiguard.journal import Journal
 from amiguard.notifiers.settings import MailSettings
+from amiguard.policy import Policy, Slow
 from amiguard.ports import Clock, Firewall, Notifier, Position, Source
 from amiguard.settings import Settings
 
@@ -26,7 +26,13 @@ LOCALTIME = Path("/etc/localtime")
 
 def policy_of(settings: Settings) -> Policy:
     """Return when and for how long to ban."""
-    return Policy(settings.maxretry, settings.findtime, settings.bantime, settings.unproven_bantime)
+    return Policy(
+        maxretry=settings.maxretry,
+        findtime=settings.findtime,
+        bantime=settings.bantime,
+        unproven_bantime=settings.unproven_bantime,
+        slow=Slow(settings.slow_maxretry, settings.slow_findtime) if settings.slow_maxretry else None,
+    )
 
 
 def ami_settings(settings: Settings) -> AmiSettings:

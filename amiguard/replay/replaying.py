@@ -11,10 +11,11 @@ from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import evidence_of
 from amiguard.chansip import PATIENCE
-from amiguard.jail import MAX_ACCOUNTS, Policy
+from amiguard.jail import MAX_ACCOUNTS
 from amiguard.journal import Action
 from amiguard.judge import Counters, Judge
 from amiguard.model import Address, Ban, Evidence, Failure, Target, Timestamp
+from amiguard.policy import Policy
 from amiguard.replay.bans import Bans
 from amiguard.replay.telling import Told
 
@@ -69,7 +70,13 @@ class Replay:
         self._bans = Bans(self._clock, banned)
         self._offenders = _Offenders()
         self._judge = Judge(
-            policy, Allowlist(allow), self._bans, self._offenders, self._clock, log_followed=log_followed
+            policy,
+            Allowlist(allow),
+            self._bans,
+            journal=self._offenders,
+            clock=self._clock,
+            alert=self._offenders.write,
+            log_followed=log_followed,
         )
         self._logins: OrderedDict[Address, Logins] = OrderedDict()
 

@@ -146,6 +146,7 @@ Port = Annotated[int, Field(ge=1, le=65_535), Allowed("a port number from 1 to 6
 Switch = Annotated[bool, Allowed("true or false")]
 Secret = Annotated[SecretStr, AfterValidator(_secret), Allowed("a secret")]
 Count = Annotated[int, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")]
+Threshold = Annotated[int, Field(ge=0, le=4_000), Allowed("a whole number from 1 to 4000; 0 = off")]
 Duration = Annotated[int, Field(ge=SECOND, le=LONGEST), BeforeValidator(_duration), Allowed(FORM)]
 Bantime = Annotated[
     Annotated[int, Field(ge=SECOND, le=LONGEST)] | None, BeforeValidator(_bantime), Allowed(f"{FORM}; -1 is permanent")

@@ -10,11 +10,15 @@ from typing import Any
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from amiguard.errors import SettingsError
+from amiguard.settings.groups.rules import RulesGroup
 from amiguard.settings.kinds import Allowed, SocketPath
 from amiguard.settings.model import PREFIX, Settings
 from amiguard.settings.places import Given, gather, given_outside_secrets
 
-POLICY = ("asterisk_timezone", "maxretry", "findtime", "bantime", "unproven_bantime", "ignoreip")
+POLICY = (
+    *("asterisk_timezone", "maxretry", "findtime", "bantime", "unproven_bantime", "ignoreip"),
+    *RulesGroup.model_fields,
+)
 """What decides who is banned for how long."""
 
 _SHOWN = 64

@@ -13,6 +13,7 @@ from amiguard.settings.groups.firewall import FirewallGroup
 from amiguard.settings.groups.jail import JailGroup
 from amiguard.settings.groups.journal import JournalGroup
 from amiguard.settings.groups.mail import MailGroup
+from amiguard.settings.groups.rules import RulesGroup
 from amiguard.settings.groups.store import StoreGroup
 
 PREFIX = "AMIGUARD_"
@@ -24,6 +25,7 @@ class Settings(  # pydantic takes the fields of the last base first
     MailGroup,
     StoreGroup,
     FirewallGroup,
+    RulesGroup,
     JailGroup,
     AsteriskGroup,
     BaseSettings,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from amiguard.asterisk.framing import Framer
 from amiguard.guard import Guard
-from amiguard.jail import Policy
 from amiguard.model import Ban, Target, Timestamp
+from amiguard.policy import Policy
 from amiguard.ports import Change, Saved
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import STEP

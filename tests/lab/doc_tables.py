@@ -17,7 +17,7 @@ from amiguard.logs import open_journal
 from amiguard.logs.catalogue import CATALOGUE
 from amiguard.model import Address, AllowOrigin, Ban, Evidence, Failure, Origin, Reason, Target
 from amiguard.settings import Settings
-from amiguard.settings.durations import format_duration
+from amiguard.settings.durations import FORM, format_duration
 from amiguard.settings.kinds import Allowed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -168,16 +168,16 @@ def settings() -> str:
     rows = ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
     for name, info in Settings.model_fields.items():
         allowed = [item.words for item in info.metadata if isinstance(item, Allowed)][-1]
-        rows.append(f"| `AMIGUARD_{name.upper()}` | {default(name, info)} | {allowed} | {info.description} |")
+        rows.append(f"| `AMIGUARD_{name.upper()}` | {default(info)} | {allowed} | {info.description} |")
     return "\n".join(rows) + "\n"
 
 
-def default(name: str, info: FieldInfo) -> str:
+def default(info: FieldInfo) -> str:
     """Return a default as an operator would write it; empty where there is none or where it depends on others."""
     value = info.default
     if info.default_factory is not None or value is None or not str(value).strip("()*"):
         return ""
-    if name in {"findtime", "bantime", "mail_digest"}:
+    if any(isinstance(item, Allowed) and item.words.startswith(FORM) for item in info.metadata):
         return f"`{format_duration(value)}`"
     if isinstance(value, tuple):
         return f"`{' '.join(map(str, value))}`"

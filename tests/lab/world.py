@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.errors import FirewallError, StoreError
 from amiguard.guard import Guard
-from amiguard.jail import Policy
 from amiguard.model import Address, Ban, Target, Timestamp
+from amiguard.policy import Policy
 from amiguard.ports import Change, Notice, Saved
 from tests.lab.journal import RecordingJournal
 

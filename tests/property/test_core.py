@@ -11,8 +11,9 @@ from amiguard.allowlist import Allowlist
 from amiguard.asterisk.events import EventParser
 from amiguard.asterisk.framing import Framer
 from amiguard.asterisk.schema import HEADERS
-from amiguard.jail import Jail, Policy
+from amiguard.jail import Jail
 from amiguard.model import Address, Evidence, Failure, Reason, Target, network_of, parse_target
+from amiguard.policy import Policy
 from tests.lab.blocks import VICTIM, block
 from tests.lab.captures import BANNER
 from tests.lab.judge import parse

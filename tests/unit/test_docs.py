@@ -72,7 +72,7 @@ def test_every_field_of_a_domain_value_is_explained() -> None:
 
 def test_every_setting_has_a_meaning_and_its_shown_default_is_the_default() -> None:
     login = {"AMIGUARD_AMI_USERNAME": "u", "AMIGUARD_AMI_SECRET": "s"}
-    shown = {f"AMIGUARD_{name.upper()}": default(name, info).strip("`") for name, info in Settings.model_fields.items()}
+    shown = {f"AMIGUARD_{name.upper()}": default(info).strip("`") for name, info in Settings.model_fields.items()}
 
     assert all(info.description for info in Settings.model_fields.values())
     assert load(environ=shown | login) == load(environ=login)

@@ -4,24 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from amiguard.jail import MAX_ACCOUNTS, Jail, Policy
-from amiguard.model import IMMEDIATE, Address, Evidence, Failure, Reason, Target
+from amiguard.jail import MAX_ACCOUNTS, Jail
+from amiguard.model import IMMEDIATE, Address, Evidence, Reason, Target
+from amiguard.policy import Policy
+from tests.lab.failures import failure
 
 POLICY = Policy(maxretry=5, findtime=600_000, bantime=432_000_000, unproven_bantime=3_600_000)
-
-
-def failure(
-    at: int,
-    address: str = "192.0.2.1",
-    *,
-    evidence: Evidence = Evidence.DATAGRAM,
-    weight: int = 1,
-    account: str = "100",
-) -> Failure:
-    return Failure(
-        Address(Target(address)), at, Reason.WRONG_PASSWORD, weight, evidence, "ChallengeResponseFailed", "PJSIP",
-        "UDP", 5062, account, "call", "ami",
-    )  # fmt: skip
 
 
 def test_the_fifth_failure_within_findtime_bans() -> None:

@@ -1,0 +1,24 @@
+"""Tells the administrator at once of what he should look at: in the log, and through every notifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amiguard.journal import Action, Journal
+from amiguard.ports import Clock, Notice, NoticeKind, Notifier
+
+
+class Alerting:
+    """Fulfils `ports.Alert`."""
+
+    def __init__(self, notifiers: Sequence[Notifier], journal: Journal, clock: Clock) -> None:
+        self._notifiers = notifiers
+        self._journal = journal
+        self._clock = clock
+
+    def __call__(self, action: Action, text: str, /, **fields: object) -> None:
+        """Write the log line of `action` and post a notice that says the same; see `ports.Alert`."""
+        self._journal.write(action, text, **fields)
+        notice = Notice(NoticeKind.ALERT, self._clock(), text=text, action=action)
+        for notifier in self._notifiers:
+            notifier.post(notice)
