@@ -34,7 +34,7 @@ class ChanSip:
     """Sorts what is told of chan_sip. `log_followed`: whether a log is read at all."""
 
     def __init__(self, *, log_followed: bool) -> None:
-        self._log_followed = log_followed
+        self.log_followed = log_followed
         self._noticed: Timestamp | None = None
         self._waiting: deque[tuple[Timestamp, Told]] = deque()
 
@@ -44,7 +44,7 @@ class ChanSip:
             self._noticed = now
             self._waiting.clear()
             return [told]
-        if not self._log_followed or told.event.tampered:
+        if not self.log_followed or told.event.tampered:
             return [told]
         if self._noticed is not None and now - self._noticed <= REMEMBERED:
             return []

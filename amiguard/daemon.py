@@ -6,36 +6,42 @@ import asyncio
 import gc
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from amiguard import __version__
 from amiguard.clock import steady_clock
 from amiguard.control.server import ControlServer
-from amiguard.errors import ControlError, FirewallError
+from amiguard.errors import ControlError, FirewallError, SettingsError
 from amiguard.guard import Guard
-from amiguard.journal import Action, Journal
-from amiguard.logs import open_journal
-from amiguard.ports import Clock, Firewall, NoticeKind, Notifier
+from amiguard.journal import Action
+from amiguard.logs import StructuredJournal, open_journal
+from amiguard.parts import Parts
+from amiguard.ports import Clock, NoticeKind, Notifier, Position
+from amiguard.reloading import Reloading
 from amiguard.settings import Settings
 from amiguard.stores.sqlite import SqliteStore, collector_paused
-from amiguard.systemd import feed_watchdog, notify
-from amiguard.wiring import firewall_of, notifiers_of, policy_of, sources_of
+from amiguard.systemd import feed_watchdog, notify, notify_reloading
+from amiguard.wiring import firewall_of, notifiers_of, policy_of
 
 MAIL_GRACE = 5.0
 """Seconds that mails get when the daemon stops; what is left waits in the spool."""
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Stop(Exception):
     """Ends the task group when the operator asks for it."""
 
 
-def run(settings: Settings) -> int:
-    """Run the daemon until a signal stops it; return its exit code: 0 stopped as asked, 1 it could not go on."""
+def run(settings: Settings, env_file: Path | None = None) -> int:
+    """Run the daemon until a signal stops it; return its exit code: 0 stopped as asked, 1 it could not go on.
+
+    `env_file` is what `settings` were loaded from, for a reload."""
     clock = steady_clock()
     journal = open_journal(settings.log_format, settings.log_level, clock=clock)
     try:
-        asyncio.run(Daemon(settings, journal, clock).live())
+        asyncio.run(Daemon(settings, env_file, journal, clock).live())
     except FirewallError as error:
         journal.write(Action.FIREWALL_FAILED, f"the firewall can't be laid out: {error}", error=error)
     except ControlError as error:
@@ -67,16 +73,17 @@ async def _raise_when(stopping: asyncio.Event) -> None:
 class Daemon:
     """Everything that runs, from the settings."""
 
-    def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
+    def __init__(self, settings: Settings, env_file: Path | None, journal: StructuredJournal, clock: Clock) -> None:
         self._settings = settings
+        self._env_file = env_file
         self._journal = journal
         self._clock = clock
-        self._firewall: Firewall = firewall_of(settings)
-        self._notifiers: Sequence[Notifier] = notifiers_of(settings, journal, clock)
+        self._reloading: Reloading | None = None
+        self._notifiers: list[Notifier] = notifiers_of(settings, journal, clock)
         self._guard = Guard(
             policy_of(settings),
             settings.ignoreip,
-            firewall=self._firewall,
+            firewall=firewall_of(settings),
             store=SqliteStore(settings.database, journal),
             notifiers=self._notifiers,
             journal=journal,
@@ -99,31 +106,56 @@ class Daemon:
             with collector_paused():
                 positions = await self._guard.start()
             gc.freeze()  # or each of its full rounds would walk over all that was imported and restored
-            self._guard.sources.extend(sources_of(self._settings, self._guard, positions, self._journal, self._clock))
             self._guard.notify(NoticeKind.START, self._words())
             try:
-                await self._run()
+                await self._run(positions)
             finally:
                 await self._stop()
         finally:
             await self._control.close()
-            await self._firewall.close()
+            await self._guard.free()
             self._journal.write(Action.STOP, "amiguard stops; bans stay in the kernel")
 
-    async def _run(self) -> None:
-        stopping = asyncio.Event()
+    async def reload(self) -> list[str]:
+        """Go by the settings as they stand now; return the variables that changed.
+
+        Raises:
+            SettingsError: they can't be used; everything stays as it was, and the log says why.
+        """
+        if self._reloading is None:
+            raise SettingsError(["amiguard is still starting"])
+        notify_reloading()
+        try:
+            changed = await self._reloading.reload()
+        finally:
+            notify("READY=1")
+        self._settings = self._reloading.settings
+        return changed
+
+    async def _reload_when(self, hangup: asyncio.Event) -> None:
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            with suppress(SettingsError):  # the log has told
+                await self.reload()
+
+    async def _run(self, positions: Sequence[Position]) -> None:
+        parts = Parts(
+            self._settings, self._guard, self._notifiers, positions=positions, journal=self._journal, clock=self._clock
+        )
+        self._reloading = Reloading(self._settings, self._env_file, self._guard, parts, self._journal)
+        stopping, hangup = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, hangup.set)
         notify("READY=1")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._guard.run())
                 tasks.create_task(feed_watchdog())
-                for notifier in self._notifiers:
-                    tasks.create_task(notifier.run())
-                for source in self._guard.sources:
-                    tasks.create_task(source.run())
+                parts.start(tasks)
+                tasks.create_task(self._reload_when(hangup))
                 tasks.create_task(_raise_when(stopping))
         except* _Stop:
             notify("STOPPING=1")

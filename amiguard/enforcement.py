@@ -46,7 +46,8 @@ class Enforcement:
         self.history: dict[Target, int] = {}
         self.failing: str = ""
         """Why the kernel refuses bans now; empty while all is well."""
-        self._firewall = firewall
+        self.firewall = firewall
+        """What enforces the bans; `relocate` changes it."""
         self._recorder = recorder
         self._notifiers = notifiers
         self._journal = journal
@@ -75,8 +76,22 @@ class Enforcement:
             FirewallError: the kernel refuses even the layout; nothing is protected.
         """
         self._allow = allow
-        await self._firewall.start(allow, saved.bans, self._clock())
+        await self.firewall.start(allow, saved.bans, self._clock())
         self._adopt(saved)
+
+    async def relocate(self, firewall: Firewall) -> None:
+        """Put every ban into `firewall` from now on. What both drop stays dropped throughout.
+
+        Raises:
+            FirewallError: the kernel refused; all stays as it was.
+        """
+        async with self._one_at_a_time:
+            now = self._clock()
+            if self.firewall.enforces and not firewall.enforces:
+                await self.firewall.unban(list(self.active))
+            await firewall.start(self._allow, [*self.active.values(), *self.waiting.values()], now)
+            old, self.firewall = self.firewall, firewall
+            await old.close()
 
     def restore(self, saved: Saved) -> None:
         """Take up bans that the store could tell only late; those of today win."""
@@ -120,7 +135,7 @@ class Enforcement:
         """
         async with self._one_at_a_time:
             self._allow = targets
-            await self._insist(lambda: self._firewall.allow(targets))
+            await self._insist(lambda: self.firewall.allow(targets))
 
     async def ban(self, ban: Ban) -> Ban:
         """Ban at once, for an administrator; return after the kernel's acknowledgement.
@@ -129,7 +144,7 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            await self._insist(lambda: self._firewall.ban([ban], self._clock()))
+            await self._insist(lambda: self.firewall.ban([ban], self._clock()))
             self.waiting.pop(ban.target, None)
             return self._acknowledged(ban)
 
@@ -140,7 +155,7 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            await self._insist(lambda: self._firewall.unban(targets))
+            await self._insist(lambda: self.firewall.unban(targets))
             lifted = []
             for target in targets:
                 waiting = self.waiting.pop(target, None)
@@ -182,7 +197,7 @@ class Enforcement:
     async def _enforce(self, batch: Sequence[Ban]) -> bool:
         try:
             await self._make_room(len(batch))
-            await self._firewall.ban(batch, self._clock())
+            await self.firewall.ban(batch, self._clock())
         except FirewallError as error:
             self._journal.write(
                 Action.FIREWALL_FAILED,
@@ -199,7 +214,7 @@ class Enforcement:
         """Lay the firewall out anew: somebody may have flushed it."""
         bans = [*self.active.values(), *self.waiting.values()]
         try:
-            await self._firewall.start(self._allow, bans, self._clock())
+            await self.firewall.start(self._allow, bans, self._clock())
         except FirewallError:
             return False
         self._journal.write(Action.FIREWALL_HEALED, "the firewall was laid out anew, with every ban", bans=len(bans))
@@ -217,7 +232,7 @@ class Enforcement:
             if ban is not None and ban.until == until:
                 leaving[target] = until
         try:
-            await self._firewall.unban(list(leaving))
+            await self.firewall.unban(list(leaving))
         except FirewallError:
             for target, until in leaving.items():
                 heappush(self._ends, (until, target))
@@ -238,7 +253,7 @@ class Enforcement:
         self.active[ban.target] = ban
         if ban.until is not None:
             heappush(self._ends, (ban.until, ban.target))
-        if self._firewall.enforces:
+        if self.firewall.enforces:
             self._journal.write(Action.BAN, f"{ban.target} is banned", ban=ban)
         else:
             self._journal.write(Action.BAN, f"dry run: {ban.target} would be banned", ban=ban, outcome="unknown")

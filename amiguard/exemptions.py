@@ -34,7 +34,8 @@ class Exemptions:
         self._forget = forget
         self._recorder = recorder
         self._journal = journal
-        self._told: dict[tuple[AllowOrigin, str], frozenset[Target]] = {}
+        settings = frozenset(entry.target for entry in allowlist if entry.origin is AllowOrigin.SETTINGS)
+        self._told: dict[tuple[AllowOrigin, str], frozenset[Target]] = {(AllowOrigin.SETTINGS, ""): settings}
         self._runtime: dict[Target, Allowed] = {}
         self._waiting: set[Target] = set()
         """What was allowed, and whose bans may still stand."""
@@ -51,7 +52,7 @@ class Exemptions:
         self._apply(entry.target for entry in new)
 
     def set(self, origin: AllowOrigin, comment: str, targets: Collection[Target]) -> None:
-        """Replace what `origin` told under this comment: a name's addresses, this host's own.
+        """Replace what `origin` told under this comment: a name's addresses, this host's own, `IGNOREIP`.
 
         From now on no ban of them is decided; the kernel and the bans that stand follow in the next step."""
         before = self._told.get((origin, comment), frozenset())

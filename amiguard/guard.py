@@ -14,7 +14,7 @@ from amiguard.errors import FirewallError
 from amiguard.exemptions import Exemptions
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
-from amiguard.model import Origin, Target
+from amiguard.model import AllowOrigin, Origin, Target
 from amiguard.policy import Policy
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
@@ -100,6 +100,14 @@ class Guard:
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tick())
 
+    async def relocate(self, firewall: Firewall) -> None:
+        """Put every ban into another firewall, or into one that is laid out otherwise.
+
+        Raises:
+            FirewallError: the kernel refused; everything is as before.
+        """
+        await self._enforcement.relocate(firewall)
+
     async def close(self) -> None:
         """Bring what is decided into the kernel and the store; the bans stay in the kernel."""
         while self._enforcement.waiting and await self._enforcement.flush():
@@ -107,14 +115,19 @@ class Guard:
         self._remember_position()
         await self._recorder.close()
 
+    async def free(self) -> None:
+        """Free what the firewall holds; the last thing that is called."""
+        await self._enforcement.firewall.close()
+
     def notify(self, kind: NoticeKind, text: str) -> None:
         """Tell the administrator of a start or a stop."""
         for notifier in self._notifiers:
             notifier.post(Notice(kind, self._clock(), text=text))
 
-    def reconfigure(self, policy: Policy) -> None:
-        """Judge by other numbers from now on; see `Judge.reconfigure`."""
-        self._judge.reconfigure(policy)
+    def reconfigure(self, policy: Policy, allow: Sequence[Target], *, log_followed: bool) -> None:
+        """Judge by other settings from now on; see `Judge.reconfigure` and `Exemptions.set`."""
+        self.exemptions.set(AllowOrigin.SETTINGS, "", allow)
+        self._judge.reconfigure(policy, log_followed=log_followed)
 
     @property
     def sources(self) -> list[Source]:

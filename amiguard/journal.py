@@ -14,6 +14,8 @@ class Action(StrEnum):
     START = "start"
     READY = "ready"
     STOP = "stop"
+    SETTINGS_RELOADED = "settings-reloaded"
+    SETTINGS_REFUSED = "settings-refused"
     AMI_CONNECTED = "ami-connected"
     AMI_LOST = "ami-lost"
     AMI_UNREADABLE = "ami-unreadable"

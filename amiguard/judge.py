@@ -97,9 +97,10 @@ class Judge:
         else:
             self._weigh(event, source, at)
 
-    def reconfigure(self, policy: Policy) -> None:
+    def reconfigure(self, policy: Policy, *, log_followed: bool) -> None:
         """Judge by other numbers from now on; what was counted stays counted, and running bans end when they would."""
         self.rules.reconfigure(policy)
+        self._chan_sip.log_followed = log_followed
 
     def release(self) -> None:
         """Judge what has waited for a better witness in vain; to be called every second or so."""

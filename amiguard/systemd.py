@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 
 WATCHDOG_SHARE = 3
 """The watchdog is fed this many times in its span."""
@@ -20,6 +21,11 @@ def notify(state: str) -> None:
             sender.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
         except OSError:
             return
+
+
+def notify_reloading() -> None:
+    """Say that settings are read anew; `READY=1` must follow, whatever comes of it (Type=notify-reload)."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 async def feed_watchdog() -> None:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from amiguard import __version__
+from amiguard.errors import NotifierError
 from amiguard.guard import Guard
-from amiguard.journal import Journal
+from amiguard.journal import Action, Journal
 from amiguard.notifiers.settings import MailSettings
 from amiguard.policy import Policy, Slow
-from amiguard.ports import Clock, Firewall, Notifier, Position, Source
+from amiguard.ports import Clock, Firewall, Notifier, Position
 from amiguard.settings import Settings
 
 if TYPE_CHECKING:
-    from amiguard.sources.ami import AmiSettings
+    from amiguard.sources.ami import AmiSettings, AmiSource, Handover
+    from amiguard.sources.logfile import LogIntake, LogSource
 
 LOCALTIME = Path("/etc/localtime")
 
@@ -83,22 +85,46 @@ def zone_of(settings: Settings) -> tzinfo:
         return UTC
 
 
-def sources_of(
-    settings: Settings, guard: Guard, positions: Sequence[Position], journal: Journal, clock: Clock
-) -> list[Source]:
-    """Return what tells of failures: AMI, the logs, or both."""
-    sources: list[Source] = []
-    if settings.ami_username:
-        from amiguard.sources.ami import AmiSource
+def ami_source(settings: Settings, guard: Guard, journal: Journal, clock: Clock) -> AmiSource | None:
+    """Return what hears Asterisk over AMI; None where no user is named."""
+    if not settings.ami_username:
+        return None
+    from amiguard.sources.ami import AmiSource
 
-        sources.append(AmiSource(ami_settings(settings), partial(guard.observe, source="ami"), journal, clock))
-    if settings.asterisk_log:
-        from amiguard.sources.logfile import LogIntake, LogSource
+    return AmiSource(ami_settings(settings), partial(guard.observe, source="ami"), journal, clock)
 
-        intake = LogIntake(guard.observe, zone_of(settings), journal, clock)
-        known = {position.path: position for position in positions}
-        sources.append(LogSource(settings.asterisk_log, intake.take, journal, clock, positions=known))
-    return sources
+
+async def prove_ami(settings: Settings) -> None:
+    """Log in to Asterisk once. Raises SourceError, SettingsError."""
+    from amiguard.sources.ami import probe
+
+    await probe(ami_settings(settings))
+
+
+def handover_of(old: AmiSource, new: AmiSource, clock: Clock) -> Handover:
+    """Return what lets one connection to Asterisk take over from another; `new` is to be started after this."""
+    from amiguard.sources.ami import Handover
+
+    return Handover(old, new, clock)
+
+
+def log_intake(settings: Settings, guard: Guard, journal: Journal, clock: Clock) -> LogIntake | None:
+    """Return what reads the lines of Asterisk's logs; None where none is followed."""
+    if not settings.asterisk_log:
+        return None
+    from amiguard.sources.logfile import LogIntake
+
+    return LogIntake(guard.observe, zone_of(settings), journal, clock)
+
+
+def log_source(
+    settings: Settings, intake: LogIntake, positions: Sequence[Position], journal: Journal, clock: Clock
+) -> LogSource:
+    """Return what follows Asterisk's logs, from `positions` on."""
+    from amiguard.sources.logfile import LogSource
+
+    known = {position.path: position for position in positions}
+    return LogSource(settings.asterisk_log, intake.take, journal, clock, positions=known)
 
 
 def firewall_of(settings: Settings) -> Firewall:
@@ -112,10 +138,22 @@ def firewall_of(settings: Settings) -> Firewall:
     return Nftables()
 
 
-def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> Sequence[Notifier]:
+def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:
     """Return who tells the administrator; nobody without `MAIL_TO`."""
     if not settings.mail_to:
-        return ()
+        return []
     from amiguard.notifiers.mail import Mail
 
-    return (Mail(mail_settings(settings), clock, journal),)
+    return [Mail(mail_settings(settings), clock, journal)]
+
+
+def hand_on_letters(before: Settings, settings: Settings, journal: Journal) -> None:
+    """Move the mails that wait to where they are looked for from now on."""
+    if not settings.mail_to:
+        return
+    from amiguard.notifiers.spool import hand_on
+
+    try:
+        hand_on(before.mail_spool, settings.mail_spool, mail_settings(settings).waiting)
+    except NotifierError as error:
+        journal.write(Action.MAIL_FAILED, f"mails stay in {before.mail_spool}", error=error)

@@ -21,7 +21,7 @@ def run(env_file: EnvFile = None) -> None:
     settings = loaded(env_file)
     from amiguard.daemon import run as run_daemon
 
-    raise typer.Exit(run_daemon(settings))
+    raise typer.Exit(run_daemon(settings, env_file))
 
 
 def check(env_file: EnvFile = None, json: Json = False) -> None:

@@ -51,6 +51,22 @@ CATALOGUE: dict[Action, Entry] = {
         Level.INFO, "event", ("process",), ("info",), "success", "The firewall is laid out, earlier bans are in force."
     ),
     Action.STOP: Entry(Level.INFO, "event", ("process",), ("end",), "", "The daemon ends; bans stay in the kernel."),
+    Action.SETTINGS_RELOADED: Entry(
+        Level.INFO,
+        "event",
+        ("configuration",),
+        ("change",),
+        "success",
+        "Settings were read anew, and those that changed are in force; no value is shown.",
+    ),
+    Action.SETTINGS_REFUSED: Entry(
+        Level.ERROR,
+        "event",
+        ("configuration",),
+        ("info",),
+        "failure",
+        "Settings were read anew and can't be used, not one of them: the earlier ones stay in force.",
+    ),
     Action.AMI_CONNECTED: Entry(
         Level.INFO,
         "event",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
@@ -46,11 +47,16 @@ class StructuredJournal:
     """Fulfils `amiguard.journal.Journal`."""
 
     def __init__(
-        self, render: Callable[[Tally, ecs.Line], str], level: Level, fd: int, clock: Clock, limit: int
+        self,
+        format: Format,  # noqa: A002 -- the operator's word, LOG_FORMAT
+        level: str,
+        fd: int,
+        clock: Clock,
+        limit: int,
     ) -> None:
         self._outlet = Outlet(fd)
-        self._render = render
-        self._level = level
+        self._colors = os.isatty(fd)
+        self.reconfigure(format, level)
         self._clock = clock
         self._limit = limit
         self._second = 0
@@ -61,7 +67,7 @@ class StructuredJournal:
         self._log = structlog.wrap_logger(
             structlog.ReturnLogger(),
             processors=[self._describe],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
+            wrapper_class=structlog.make_filtering_bound_logger(Level.DEBUG),  # `write` filters
         ).bind()
 
     def write(self, action: Action, message: str = "", /, **fields: object) -> None:
@@ -80,6 +86,11 @@ class StructuredJournal:
                 return
             tally.written += 1
         self._put(tally, message, now, fields, share)
+
+    def reconfigure(self, format: Format, level: str) -> None:  # noqa: A002 -- the operator's word, LOG_FORMAT
+        """Write the lines from now on in another format, and leave out those below another level."""
+        self._render = _console(colors=self._colors) if format == "console" else _json
+        self._level = Level[level.upper()]
 
     def close(self) -> None:
         """Report what was left out, and give a slow reader a moment to take what waits."""
@@ -142,8 +153,7 @@ def open_journal(
     written a second."""
     target = sys.stdout if stream is None else stream
     target.flush()
-    render = _console(colors=target.isatty()) if format == "console" else _json
-    return StructuredJournal(render, Level[level.upper()], target.fileno(), clock, limit)
+    return StructuredJournal(format, level, target.fileno(), clock, limit)
 
 
 _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")).encode

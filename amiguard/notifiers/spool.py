@@ -166,6 +166,21 @@ class Spool:
             return file.read(SIZE_LIMIT)
 
 
+def hand_on(old: Path, new: Path, limit: int) -> None:
+    """Move every letter from the folder `old` to `new`, which may be on another disk.
+
+    Raises:
+        NotifierError: one of them refused; what is not moved stays in `old`.
+    """
+    source, target = Spool(old, limit), Spool(new, limit)
+    target.open()
+    for name in source.names():
+        letter = source.read(name)
+        if letter is not None:
+            target.add(letter)
+            source.remove(name)
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 

@@ -72,6 +72,14 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
     ),
     Action.READY: ("the firewall is in place", {"bans": 12, "allowed": 2}),
     Action.STOP: ("amiguard stops; bans stay in the kernel", {}),
+    Action.SETTINGS_RELOADED: (
+        "new settings are in force: AMIGUARD_MAXRETRY",
+        {"changed": ["AMIGUARD_MAXRETRY"]},
+    ),
+    Action.SETTINGS_REFUSED: (
+        "the earlier settings stay: AMIGUARD_MAXRETRY: '0' is not allowed; give a whole number from 1 to 1000",
+        {"problems": ["AMIGUARD_MAXRETRY: '0' is not allowed; give a whole number from 1 to 1000"]},
+    ),
     Action.AMI_CONNECTED: (
         "security events of Asterisk at 127.0.0.1:5038 reach us",
         {"host": "127.0.0.1", "port": 5038},

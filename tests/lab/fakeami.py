@@ -209,7 +209,8 @@ class Session(asyncio.Protocol):
             self.logged_in = True
             self._answer(action, "Success", "Message: Authentication accepted")
             if script.security_class and script.canary:
-                self.transport.write(self._canary())
+                for listener in self.server.listeners:  # Asterisk tells every listener of every login
+                    listener.transport.write(self._canary())
             if script.after_login:
                 self.transport.write(script.after_login)
 

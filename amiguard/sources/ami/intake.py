@@ -30,6 +30,8 @@ class AmiIntake:
         self.events = 0
         self.last_event: Timestamp | None = None
         self.parser = EventParser()
+        self.gate: Callable[[SecurityEvent], bool] | None = None
+        """Asked about each event, our own included, whether it may pass; see `handover`."""
         self._username = username
         self._sink = sink
         self._journal = ThrottledJournal(journal, clock)
@@ -88,14 +90,19 @@ class AmiIntake:
 
     def _take(self, events: list[SecurityEvent], now: Timestamp) -> None:
         for event in events:
-            if event.service == "AMI" and self._is_own(event):
-                continue
-            self.events += 1
-            self.last_event = now
-            try:
-                self._sink(event)
-            except Exception as error:  # noqa: BLE001 -- one event must neither end the connection nor stop the next
-                self._failed(error)
+            if self.gate is None or self.gate(event):
+                self.tell(event, now)
+
+    def tell(self, event: SecurityEvent, now: Timestamp) -> None:
+        """Give an event to the sink, unless we caused it ourselves."""
+        if event.service == "AMI" and self._is_own(event):
+            return
+        self.events += 1
+        self.last_event = now
+        try:
+            self._sink(event)
+        except Exception as error:  # noqa: BLE001 -- one event must neither end the connection nor stop the next
+            self._failed(error)
 
     def _parse(self, call: Callable[..., list[SecurityEvent]], *args: object) -> list[SecurityEvent]:
         """Return what the parser makes of it. Should it fail, save what it holds, and go on with a new one."""

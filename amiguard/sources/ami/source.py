@@ -25,10 +25,11 @@ class AmiSource:
     def __init__(
         self, settings: AmiSettings, sink: Callable[[SecurityEvent], object], journal: Journal, clock: Clock
     ) -> None:
+        self.username = settings.username
         self._settings = settings
         self._journal = journal
         self._clock = clock
-        self._intake = AmiIntake(settings.username, sink, journal, clock)
+        self.intake = AmiIntake(settings.username, sink, journal, clock)
         self._lost = Backoff(*settings.backoff)
         self._refused = Backoff(*settings.refused_backoff)
         self._since: Timestamp | None = None
@@ -47,8 +48,8 @@ class AmiSource:
             "where": self._settings.where,
             "up": self.connected,
             "since": self._since,
-            "events": self._intake.events,
-            "last_event": self._intake.last_event,
+            "events": self.intake.events,
+            "last_event": self.intake.last_event,
             "reconnects": self._reconnects,
             "error": "" if self.connected else self._last_error,
         }
@@ -73,7 +74,7 @@ class AmiSource:
             await asyncio.sleep(delay)
 
     async def _stay_connected(self) -> None:
-        intake = self._intake
+        intake = self.intake
         try:
             async with connect(self._settings, self._new_protocol) as link:
                 intake.begin(link.local)
@@ -84,7 +85,7 @@ class AmiSource:
             intake.end()
 
     def _new_protocol(self) -> AmiProtocol:
-        return AmiProtocol(self._intake.receive, self._intake.behind)
+        return AmiProtocol(self.intake.receive, self.intake.behind)
 
     async def _watch(self, link: AmiProtocol) -> None:
         """Ping until the connection ends, which raises SourceError."""

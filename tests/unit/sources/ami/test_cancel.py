@@ -43,7 +43,7 @@ async def expect_nothing_left(settings: AmiSettings) -> AsyncIterator[Running]:
     assert asyncio.all_tasks() == tasks
     await until(lambda: not (open_sockets() - before), timeout=2, what="sockets closed")
     assert not work.source.connected
-    assert work.source._intake._timer is None
+    assert work.source.intake._timer is None
 
 
 def has_socket(before: set[str]) -> Callable[[], bool]:

@@ -15,7 +15,7 @@ from tests.unit.sources.ami.support import Running, quick, running
 
 
 def all_told(work: Running, count: int) -> bool:
-    return len(work.events) >= count and work.source._intake.parser.deadline is None
+    return len(work.events) >= count and work.source.intake.parser.deadline is None
 
 
 @pytest.mark.parametrize(("size", "cases"), [(13, ""), (1, "22-pjsip/h-pct")])

@@ -189,7 +189,7 @@ async def test_our_own_traffic_is_not_told() -> None:
             ("AMI", "admin", peer[0]),
             ("PJSIP", "amiguard", peer[0]),
         ]
-        assert work.source._intake.events == 3
+        assert work.source.intake.events == 3
 
 
 async def test_manager_events_that_are_held_back_arrive_without_further_traffic() -> None:
@@ -206,7 +206,7 @@ async def test_manager_events_that_are_held_back_survive_the_end_of_the_connecti
     async with FakeAmi() as server, running(quick(server)) as work:
         await work.connected()
         await server.play(held + EVENT)
-        await until(lambda: work.source._intake.parser.deadline is not None, what="held back")
+        await until(lambda: work.source.intake.parser.deadline is not None, what="held back")
         server.kick()
         await until(lambda: not work.source.connected, what="the end")
         assert [event.account for event in work.events] == ["admin", "after"]

@@ -43,7 +43,7 @@ async def test_two_hundred_thousand_events_arrive_and_take_no_memory() -> None:
             highest = max(highest, resident())
         await until(lambda: told == EVENTS, timeout=60, what="all events")
         assert highest - before < 16 << 20
-        assert (work.source._intake.events, server.connections, work.reconnects) == (EVENTS, 1, 0)
+        assert (work.source.intake.events, server.connections, work.reconnects) == (EVENTS, 1, 0)
 
 
 async def test_one_step_of_the_loop_takes_a_bounded_share_of_what_waits() -> None:
@@ -52,10 +52,10 @@ async def test_one_step_of_the_loop_takes_a_bounded_share_of_what_waits() -> Non
     async with FakeAmi() as server, running(quick(server)) as work:
         await work.connected()
         playing = asyncio.create_task(server.play(event * 20_000, 1 << 20))
-        while work.source._intake.events < 20_000:
-            before = work.source._intake.events
+        while work.source.intake.events < 20_000:
+            before = work.source.intake.events
             await asyncio.sleep(0)
-            shares.append(work.source._intake.events - before)
+            shares.append(work.source.intake.events - before)
         await playing
     assert max(shares) <= STEP // len(event) + 1
 
@@ -70,7 +70,7 @@ async def test_falling_behind_is_told_once() -> None:
     async with FakeAmi() as server, running(quick(server, ping_timeout=10), slow) as work:
         await work.connected()
         await server.play(data, 4 << 20)
-        await until(lambda: work.source._intake.events == 100, timeout=20, what="all events")
+        await until(lambda: work.source.intake.events == 100, timeout=20, what="all events")
         lines = work.journal.of(Action.OVERLOAD)
         assert len(lines) == 1
         waiting = lines[0].fields["waiting_bytes"]

@@ -110,7 +110,7 @@ async def test_an_event_cut_off_by_the_end_of_the_connection_is_not_made_up() ->
 async def test_an_event_that_came_with_the_login_is_not_lost() -> None:
     async with FakeAmi(Script(after_login=EVENT * 3)) as server, running(quick(server)) as work:
         await work.heard(3)
-        assert work.source._intake.events == 3
+        assert work.source.intake.events == 3
 
 
 async def test_a_newer_schema_is_told_once_and_blamed_on_nobody() -> None:
@@ -122,7 +122,7 @@ async def test_a_newer_schema_is_told_once_and_blamed_on_nobody() -> None:
         await server.play(newer * 5 + EVENT)
         await work.heard(1)
         assert [event.account for event in work.events] == ["after"]
-        assert work.source._intake.parser.unreadable == 5
+        assert work.source.intake.parser.unreadable == 5
         assert len(work.journal.of(Action.AMI_UNREADABLE)) == 1
 
 

@@ -1,0 +1,105 @@
+"""Takes new settings into the running daemon: all of them or none, and without losing a count, a ban or an event.
+
+What can fail comes first: the settings are validated, a new AMI login is proven, the kernel is asked. What follows
+can't fail. Parts whose settings did not change are not touched."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from amiguard.errors import FirewallError, SettingsError, SourceError
+from amiguard.guard import Guard
+from amiguard.journal import Action
+from amiguard.logs import StructuredJournal
+from amiguard.parts import Parts
+from amiguard.settings import Settings, load
+from amiguard.settings.groups.asterisk import AsteriskGroup
+from amiguard.settings.groups.firewall import FirewallGroup
+from amiguard.settings.groups.jail import JailGroup
+from amiguard.settings.groups.journal import JournalGroup
+from amiguard.settings.groups.mail import MailGroup
+from amiguard.settings.groups.rules import RulesGroup
+from amiguard.settings.model import PREFIX
+from amiguard.wiring import firewall_of, policy_of, prove_ami
+
+LOG = frozenset({"asterisk_log", "asterisk_timezone"})
+AMI = frozenset(AsteriskGroup.model_fields) - LOG
+JAIL = frozenset(JailGroup.model_fields) | frozenset(RulesGroup.model_fields)
+FIREWALL = frozenset(FirewallGroup.model_fields)
+MAIL = frozenset(MailGroup.model_fields)
+JOURNAL = frozenset(JournalGroup.model_fields)
+LIVE = JAIL | FIREWALL | LOG | AMI | MAIL | JOURNAL
+"""What can change while the daemon runs. The rest needs a restart: `docs/operations.md` names it."""
+
+
+class Reloading:
+    """Knows the `settings` in force, and changes them. `env_file` is what `--env-file` named."""
+
+    def __init__(
+        self, settings: Settings, env_file: Path | None, guard: Guard, parts: Parts, journal: StructuredJournal
+    ) -> None:
+        self.settings = settings
+        self._env_file = env_file
+        self._guard = guard
+        self._parts = parts
+        self._journal = journal
+        self._one_at_a_time = asyncio.Lock()
+
+    async def reload(self) -> list[str]:
+        """Read environment, dotenv file and secrets anew, and go by them; return the variables that changed.
+
+        Raises:
+            SettingsError: something of it is wrong or does not work: everything stays as it was, and the log says why.
+        """
+        async with self._one_at_a_time:
+            try:
+                return await self._take(load(self._env_file))
+            except SettingsError as error:
+                message = f"the earlier settings stay: {error}"
+                self._journal.write(Action.SETTINGS_REFUSED, message, problems=error.problems)
+                raise
+
+    async def _take(self, new: Settings) -> list[str]:
+        old = self.settings
+        changed = {field for field in Settings.model_fields if getattr(old, field) != getattr(new, field)}
+        if fixed := sorted(changed - LIVE):
+            raise SettingsError([f"{variable(field)} can't change without a restart" for field in fixed])
+        if changed & AMI and new.ami_username:
+            await self._prove_ami(new)
+        if changed & FIREWALL:
+            await self._relocate(new)
+        self.settings = new
+        self._guard.reconfigure(policy_of(new), new.ignoreip, log_followed=bool(new.asterisk_log))
+        if changed & MAIL:
+            await self._parts.replace_notifiers(old, new)
+        if changed & LOG:
+            await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed)
+        if changed & AMI:
+            await self._parts.replace_ami(new)
+        names = [variable(field) for field in Settings.model_fields if field in changed]
+        what = f"new settings are in force: {', '.join(names)}" if names else "no setting has changed"
+        self._journal.write(Action.SETTINGS_RELOADED, what, changed=names)
+        if changed & JOURNAL:  # last, or a higher level would hide that line
+            self._journal.reconfigure(new.log_format, new.log_level)
+        return names
+
+    async def _prove_ami(self, new: Settings) -> None:
+        """Try the new login while the old connection stands; where none stands, nothing can be lost by the new one."""
+        if not self._parts.hears_ami:
+            return
+        try:
+            await prove_ami(new)
+        except (SourceError, SettingsError) as error:
+            raise SettingsError([f"the new AMI settings don't work: {error}"]) from error
+
+    async def _relocate(self, new: Settings) -> None:
+        try:
+            await self._guard.relocate(firewall_of(new))
+        except FirewallError as error:
+            raise SettingsError([f"the kernel refuses the new settings: {error}"]) from error
+
+
+def variable(field: str) -> str:
+    """Return what an operator calls a setting."""
+    return f"{PREFIX}{field.upper()}"

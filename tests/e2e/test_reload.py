@@ -1,0 +1,257 @@
+"""SIGHUP: the daemon goes by new settings, all or none, and loses no count, no ban and no event."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.daemon import Daemon
+from tests.lab.fakeami import Script
+from tests.lab.guessing import attacker
+from tests.lab.logwriter import NUMBER, line
+from tests.lab.stage import SECRET, Stage
+from tests.lab.waiting import until
+
+pytestmark = pytest.mark.netns
+
+ATTACKER, NEIGHBOUR = "198.18.0.7", "198.18.0.8"
+WRONG = "Canary-1337-which-is-wrong"
+
+
+class Reloaded:
+    """A daemon whose settings stand in a file, and are changed there."""
+
+    def __init__(self, place: Stage) -> None:
+        self.place = place
+        self._file = place.site.folder / "amiguard.env"
+        own = {"DATABASE": str(place.site.database), "CONTROL_SOCKET": str(place.site.folder / "control.sock")}
+        self._settings = own | place.site.settings
+        place.site.settings = {"ENV_FILE": str(self._file)} | dict.fromkeys(own, "")  # the environment would win
+        self.daemon: Daemon
+
+    def write(self, **settings: str) -> None:
+        self._settings |= settings
+        self._file.write_text("".join(f"AMIGUARD_{name}='{value}'\n" for name, value in self._settings.items()))
+
+    async def up(self, **settings: str) -> Daemon:
+        self.write(**settings)
+        self.daemon = await self.place.site.up()
+        return self.daemon
+
+    async def change(self, **settings: str) -> Any:
+        """Change the file and send SIGHUP; return what the log then says was changed."""
+        return (await self._hang_up("settings-reloaded", settings))["amiguard.changed"]
+
+    async def refused(self, **settings: str) -> str:
+        """Change the file and send SIGHUP; return what the log then says is wrong with it."""
+        told = await self._hang_up("settings-refused", settings)
+        assert told["log.level"] == "error"
+        return "; ".join(told["amiguard.problems"])
+
+    async def all_counted(self, wanted: int) -> None:
+        """Wait until so many failures are counted; more are a mistake."""
+        failures = 0
+        end = time.monotonic() + 20
+        while failures < wanted:
+            assert time.monotonic() < end, f"{failures} of {wanted}"
+            failures = (await self.daemon.status())["totals"]["failures"]
+        assert failures == wanted
+
+    async def _hang_up(self, action: str, settings: dict[str, str]) -> dict[str, Any]:
+        before = len(self.daemon.lines(action))
+        self.write(**settings)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        return (await self.daemon.told(action, before + 1))[-1]
+
+
+@pytest.fixture
+def reloaded(place: Stage) -> Reloaded:
+    return Reloaded(place)
+
+
+async def test_what_was_counted_before_a_reload_counts_after_it(reloaded: Reloaded, place: Stage) -> None:
+    daemon = await reloaded.up(MAXRETRY="5")
+    await place.guess(ATTACKER, times=3)
+    await daemon.told("failure", 3)
+
+    changed = await reloaded.change(MAXRETRY="4", BANTIME="2h")
+
+    assert {"AMIGUARD_MAXRETRY", "AMIGUARD_BANTIME", "AMIGUARD_UNPROVEN_BANTIME"} <= set(changed)  # the last follows
+
+    await place.guess(ATTACKER)
+    (ban,) = await daemon.told("ban")
+    assert (ban["amiguard.failures"], ban["amiguard.bantime"]) == (4, 7200)
+    assert daemon.lines("ami-lost") == []
+
+
+async def test_one_wrong_setting_keeps_all_others_out_too(reloaded: Reloaded, place: Stage) -> None:
+    daemon = await reloaded.up()
+
+    problem = await reloaded.refused(MAXRETRY="2", BANTIME="for ages", AMI_SECRET=WRONG)
+
+    assert problem.startswith("AMIGUARD_BANTIME (in ")
+    await place.guess(ATTACKER, times=4)
+    await daemon.told("failure", 4)
+    assert daemon.lines("ban") == []
+    await place.guess(ATTACKER)
+    assert (await daemon.told("ban"))[0]["amiguard.bantime"] == 3600
+    assert WRONG not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("name", ["CONTROL_SOCKET", "DATABASE"])
+async def test_what_needs_a_restart_is_named(reloaded: Reloaded, place: Stage, name: str) -> None:
+    daemon = await reloaded.up()
+
+    problem = await reloaded.refused(MAXRETRY="1", **{name: str(place.site.folder / "elsewhere")})
+
+    assert problem == f"AMIGUARD_{name} can't change without a restart"
+    await place.guess(ATTACKER)
+    await daemon.told("failure")
+    assert daemon.lines("ban") == []
+
+
+async def test_who_is_allowed_by_a_reload_is_let_through_and_who_no_longer_is_can_be_banned(
+    reloaded: Reloaded, place: Stage
+) -> None:
+    daemon = await reloaded.up()
+    await place.guess(ATTACKER, NEIGHBOUR, times=5)
+    await daemon.told("ban", 2)
+
+    await reloaded.change(IGNOREIP=f"127.0.0.0/8 {ATTACKER}")
+
+    await until(lambda: [*place.site.kernel()] == [NEIGHBOUR])
+    assert await place.arrives(ATTACKER)
+    assert not await place.arrives(NEIGHBOUR)
+    await reloaded.change(IGNOREIP="127.0.0.0/8")
+    await place.guess(ATTACKER, times=5)
+    await daemon.told("ban", 3)
+    assert not await place.arrives(ATTACKER)
+
+
+async def test_a_dry_run_lets_everybody_through_and_its_end_bans_them_again(reloaded: Reloaded, place: Stage) -> None:
+    daemon = await reloaded.up()
+    await place.guess(ATTACKER, times=5)
+    await daemon.told("ban")
+
+    await reloaded.change(FIREWALL="dry-run")
+    assert await place.arrives(ATTACKER)
+
+    await reloaded.change(FIREWALL="nftables")
+    assert not await place.arrives(ATTACKER)
+    assert (await daemon.status())["bans"]["active"] == 1
+
+
+async def test_a_new_ami_connection_takes_over_and_every_attempt_counts_once(reloaded: Reloaded, place: Stage) -> None:
+    await reloaded.up(MAXRETRY="1000")
+    over = asyncio.Event()
+
+    async def attack() -> int:
+        for number in count():
+            await place.guess(attacker(number))
+            if over.is_set():
+                return number + 1
+        raise AssertionError
+
+    attacking = asyncio.create_task(attack())
+    for host in ("localhost", "127.0.0.1"):
+        assert await reloaded.change(AMI_HOST=host) == ["AMIGUARD_AMI_HOST"]
+    over.set()
+    attempts = await attacking
+    assert attempts > 100
+    await reloaded.all_counted(attempts)
+    await place.guess(ATTACKER)
+    await reloaded.all_counted(attempts + 1)
+    await until(lambda: len(place.server.listeners) == 1, what="the end of the old connections")
+
+
+async def test_a_login_that_does_not_work_is_refused_and_the_old_connection_stays(
+    reloaded: Reloaded, place: Stage
+) -> None:
+    daemon = await reloaded.up()
+
+    problem = await reloaded.refused(AMI_SECRET=WRONG, MAXRETRY="2")
+
+    assert "Asterisk refused manager user 'amiguard'" in problem
+    await place.guess(ATTACKER, times=4)
+    await daemon.told("failure", 4)
+    assert daemon.lines("ban", "ami-lost") == []
+    assert SECRET not in daemon.log.read_text()
+    assert WRONG not in daemon.log.read_text()
+
+
+async def test_a_wrong_login_can_be_put_right(reloaded: Reloaded, place: Stage) -> None:
+    place.server.script = Script(secret=SECRET)
+    reloaded.write(AMI_SECRET=WRONG)
+    reloaded.daemon = place.site.start()
+    await reloaded.daemon.told("ami-lost")
+
+    assert await reloaded.change(AMI_SECRET=SECRET) == ["AMIGUARD_AMI_SECRET"]
+
+    await reloaded.daemon.told("ami-connected")
+
+
+async def test_a_log_is_read_on_where_it_was_read_to(reloaded: Reloaded, place: Stage, tmp_path: Path) -> None:
+    first, second = tmp_path / "full", tmp_path / "messages"
+    first.touch()
+    second.write_bytes(_told(ATTACKER, 0) * 9)
+    daemon = await reloaded.up(ASTERISK_LOG=str(first), ASTERISK_TIMEZONE="UTC", MAXRETRY="1000")
+    await daemon.told("log-opened")
+    over = asyncio.Event()
+
+    async def write() -> int:
+        with first.open("ab", buffering=0) as log:
+            for number in count():
+                log.write(_told(attacker(number), number))
+                await asyncio.sleep(0)
+                if over.is_set():
+                    return number + 1
+        raise AssertionError
+
+    writing = asyncio.create_task(write())
+    await reloaded.change(ASTERISK_LOG=f"{first} {second}")
+    await reloaded.change(ASTERISK_LOG=str(first), ASTERISK_TIMEZONE="Etc/UTC")
+    over.set()
+    lines = await writing
+    assert lines > 100
+    await reloaded.all_counted(lines)
+    with first.open("ab") as log:
+        log.write(_told(ATTACKER, lines))
+    await reloaded.all_counted(lines + 1)
+
+
+async def test_mails_that_wait_move_into_the_new_spool(reloaded: Reloaded, place: Stage, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    mail = {"MAIL_TO": "ops@example.org", "SMTP_HOST": "127.0.0.1", "WHOIS": "false", "MAIL_EVENTS": "ban"}
+    daemon = await reloaded.up(**mail, MAIL_SPOOL=str(old))
+    await place.guess(ATTACKER, times=5)
+    await until(lambda: len([*old.glob("*.mail")]) == 1, what="a mail in the spool")
+    await place.guess(NEIGHBOUR, times=5)
+    await daemon.told("ban", 2)
+
+    await reloaded.change(MAIL_SPOOL=str(new))
+
+    await until(lambda: len([*new.glob("*.mail")]) == 2, what="both mails in the new spool")
+    assert [*old.glob("*.mail")] == []
+
+
+async def test_the_own_log_changes_its_level(reloaded: Reloaded, place: Stage) -> None:
+    daemon = await reloaded.up(LOG_LEVEL="info")
+
+    await reloaded.change(LOG_LEVEL="warning")
+
+    await place.guess(ATTACKER, times=5)
+    await daemon.told("ban")
+    assert daemon.lines("failure") == []
+
+
+def _told(address: str, number: int) -> bytes:
+    """Return a line of a failed attempt, each of another Call-ID."""
+    text = line(number).replace(b"192.0.2.1", address.encode()).replace(b"callid: \xff\x00abc", b"callid: %d" % number)
+    return NUMBER.sub(b" ", text) + b"\n"

@@ -1,0 +1,78 @@
+"""Two connections to one Asterisk tell the same: whichever is ahead of the other, each event is told once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.clock import steady_clock
+from amiguard.model import Address, Target
+from amiguard.sources.ami import AmiSettings, AmiSource, Handover, handover
+from tests.lab.journal import RecordingJournal
+from tests.lab.waiting import until
+
+HERE = Address(Target("127.0.0.1"))
+SEAM = SecurityEvent("SuccessfulAuth", "AMI", HERE, 4711, "TCP", "amiguard", "0x7f")
+STREAM = [
+    SecurityEvent("InvalidPassword", "PJSIP", Address(Target("192.0.2.1")), 5060, "UDP", str(n)) for n in range(8)
+]
+"""What Asterisk tells, the login behind the first four."""
+OLD = [*STREAM[:4], SEAM, *STREAM[4:]]
+NEW = [SEAM, *STREAM[4:]]
+
+
+class Two:
+    def __init__(self) -> None:
+        self.told: list[SecurityEvent] = []
+        self.old, self.new = (
+            AmiSource(
+                AmiSettings(username="amiguard", secret="s"), self.told.append, RecordingJournal(), steady_clock()
+            )
+            for _ in range(2)
+        )
+        for port, source in ((4242, self.old), (4711, self.new)):
+            source.intake.begin((HERE, port))
+        self.handover = Handover(self.old, self.new, steady_clock())
+
+    def tell(self, source: AmiSource, *events: SecurityEvent) -> None:
+        source.intake._take([*events], 0)
+
+
+@pytest.mark.parametrize("ahead", range(len(OLD) + 1))
+async def test_each_event_is_told_once_however_far_the_old_connection_is_ahead(ahead: int) -> None:
+    two = Two()
+
+    two.tell(two.old, *OLD[:ahead])
+    two.tell(two.new, *NEW)
+    two.tell(two.old, *OLD[ahead:])
+
+    await two.handover.done()
+    assert two.told == STREAM
+
+
+@pytest.mark.parametrize("ahead", range(len(NEW) + 1))
+async def test_each_event_is_told_once_however_far_the_new_connection_is_ahead(ahead: int) -> None:
+    two = Two()
+
+    two.tell(two.new, *NEW[:ahead])
+    two.tell(two.old, *OLD)
+    two.tell(two.new, *NEW[ahead:])
+
+    await two.handover.done()
+    assert sorted(two.told) == sorted(STREAM)
+
+
+async def test_a_connection_to_another_asterisk_takes_over_after_a_while(monkeypatch: Any) -> None:
+    monkeypatch.setattr(handover, "PATIENCE", 0.01)
+    two = Two()
+    two.tell(two.old, STREAM[0])
+    two.tell(two.new, SEAM, STREAM[1])
+
+    await two.handover.done()
+    two.tell(two.old, STREAM[2])
+    two.tell(two.new, STREAM[3])
+
+    assert two.told == [STREAM[0], STREAM[1], STREAM[3]]
+    await until(lambda: two.new.intake.gate is None)
