@@ -136,6 +136,22 @@ class Ban(NamedTuple):
         return None if self.until is None else max(0, self.until - now)
 
 
+class Drops(NamedTuple):
+    """What the kernel dropped or rejected."""
+
+    packets: int
+    bytes: int
+
+
+class PortRange(NamedTuple):
+    """Ports of this server, from `first` to `last`, both included."""
+
+    protocol: str
+    """`tcp` or `udp`."""
+    first: int
+    last: int
+
+
 def parse_address(text: str) -> Address:
     """Return the canonical form of one address.
 

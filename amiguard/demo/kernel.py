@@ -6,29 +6,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from amiguard.demo.namespaces import Namespace
-from amiguard.firewalls.netlink import ATTRIBUTE, NFGENMSG, Message, Netlink, attributes
+from amiguard.firewalls.layout import COUNTER
+from amiguard.firewalls.netlink import ATTRIBUTE, NFGENMSG, Message, Netlink, Refused, attributes
+from amiguard.firewalls.nftcounters import counted, read_counter
 from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, NFPROTO_INET
 
 TABLE = "amiguard"
-CHAIN = "prerouting"
-BANNED = "banned4"
+BANNED = "unproven4"
 
-GETRULE = NFNL_SUBSYS_NFTABLES << 8 | 7
 GETSETELEM = NFNL_SUBSYS_NFTABLES << 8 | 13
 
 SET_TABLE, SET_NAME, SET_ELEMENTS = 1, 2, 3
 ELEMENT_KEY, ELEMENT_EXPIRATION = 1, 5
 DATA_VALUE = 1
-RULE_TABLE, RULE_CHAIN, RULE_EXPRESSIONS = 1, 2, 4
-EXPRESSION_NAME, EXPRESSION_DATA = 1, 2
-COUNTER_PACKETS = 2
+
+Answer = TypeVar("Answer")
 
 
 async def banned(namespace: Namespace) -> dict[str, int]:
-    """Return the addresses in the kernel's set `banned4`, and the seconds that each has left.
+    """Return the addresses in the kernel's set of bans that only datagrams led to, and the seconds that each has left.
 
     Raises:
         FirewallError: there is no such set.
@@ -37,7 +37,7 @@ async def banned(namespace: Namespace) -> dict[str, int]:
 
 
 async def dropped(namespace: Namespace) -> int:
-    """Return how many packets the rules of the table have dropped.
+    """Return how many packets were dropped.
 
     Raises:
         FirewallError: there is no such table.
@@ -48,7 +48,8 @@ async def dropped(namespace: Namespace) -> int:
 def _banned(namespace: Namespace) -> dict[str, int]:
     request = _named({SET_TABLE: TABLE, SET_NAME: BANNED})
     found: dict[str, int] = {}
-    for body in _dump(namespace, Message(f"the list of set {BANNED}", GETSETELEM, 0, request)):
+    listing = Message(f"the list of set {BANNED}", GETSETELEM, 0, request)
+    for body in _asked(namespace, lambda netlink: netlink.dump(listing)):
         for _, element in attributes(dict(attributes(body, NFGENMSG.size)).get(SET_ELEMENTS, b"")):
             parts = dict(attributes(element))
             address = socket.inet_ntop(socket.AF_INET, dict(attributes(parts[ELEMENT_KEY]))[DATA_VALUE])
@@ -57,14 +58,13 @@ def _banned(namespace: Namespace) -> dict[str, int]:
 
 
 def _dropped(namespace: Namespace) -> int:
-    request = _named({RULE_TABLE: TABLE, RULE_CHAIN: CHAIN})
-    packets = 0
-    for body in _dump(namespace, Message(f"the rules of chain {CHAIN}", GETRULE, 0, request)):
-        for _, expression in attributes(dict(attributes(body, NFGENMSG.size)).get(RULE_EXPRESSIONS, b"")):
-            parts = dict(attributes(expression))
-            if parts[EXPRESSION_NAME] == b"counter\0":
-                packets += int.from_bytes(dict(attributes(parts[EXPRESSION_DATA]))[COUNTER_PACKETS], "big")
-    return packets
+    async def ask(netlink: Netlink) -> int:
+        (answer,) = await netlink.ask([read_counter(TABLE, COUNTER)])
+        if isinstance(answer, Refused):
+            raise answer
+        return counted(answer[0]).packets
+
+    return _asked(namespace, ask)
 
 
 def _named(names: Mapping[int, str]) -> bytes:
@@ -75,13 +75,13 @@ def _named(names: Mapping[int, str]) -> bytes:
     return b"".join(parts)
 
 
-def _dump(namespace: Namespace, message: Message) -> list[bytes]:
+def _asked(namespace: Namespace, question: Callable[[Netlink], Awaitable[Answer]]) -> Answer:
     """Ask in a thread of its own, which alone is moved into the namespace."""
 
-    async def ask() -> list[bytes]:
+    async def ask() -> Answer:
         netlink = Netlink(NFNL_SUBSYS_NFTABLES)
         try:
-            return await netlink.dump(message)
+            return await question(netlink)
         finally:
             await netlink.close()
 

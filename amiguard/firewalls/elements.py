@@ -9,12 +9,12 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from amiguard.firewalls.netlink import ATTRIBUTE, NFGENMSG, Message
+from amiguard.firewalls.netlink import ATTRIBUTE, NFGENMSG, NLA_F_NESTED, Message, attribute
 from amiguard.firewalls.nftmessages import NFPROTO_INET, NLM_F_CREATE, Kind, kind_of
 from amiguard.model import Network, Target, network_of
 
-NLA_F_NESTED = 0x8000
 NFTA_LIST_ELEM = 1
 NFTA_SET_ELEM_KEY = 1
 NFTA_SET_ELEM_FLAGS = 3
@@ -33,21 +33,27 @@ LONGEST = 10**13
 MESSAGE_LIMIT = 60_000
 """Bytes of elements in one message: the length of a netlink attribute is a 16-bit number."""
 
-Kept = tuple[int, int | None]
-"""What one set of banned targets holds: an IP version, and a prefix length or None for single addresses."""
 
-SINGLE: dict[int, Kept] = {4: (4, None), 6: (6, None)}
-"""By IP version."""
+class Kept(NamedTuple):
+    """What one set of bans holds: an IP version, a prefix length or None for single addresses, and `Ban.absolute`."""
+
+    version: int
+    prefix: int | None
+    absolute: bool = True
 
 
-def place_of(target: Target) -> tuple[Kept, bytes]:
-    """Return which set holds a banned target, and its key there."""
+SINGLE = {(version, absolute): Kept(version, None, absolute) for version in (4, 6) for absolute in (True, False)}
+"""The sets of single addresses, by IP version and strength: they are always there."""
+
+
+def place_of(target: Target, absolute: bool) -> tuple[Kept, bytes]:
+    """Return which set holds a target that is banned so, and its key there."""
     if "/" in target:
         network = network_of(target)
-        return (network.version, network.prefixlen), network.network_address.packed
+        return Kept(network.version, network.prefixlen, absolute), network.network_address.packed
     if ":" in target:
-        return SINGLE[6], socket.inet_pton(socket.AF_INET6, target)
-    return SINGLE[4], socket.inet_pton(socket.AF_INET, target)
+        return SINGLE[6, absolute], socket.inet_pton(socket.AF_INET6, target)
+    return SINGLE[4, absolute], socket.inet_pton(socket.AF_INET, target)
 
 
 def element(key: bytes, timeout: int | None) -> bytes:
@@ -70,7 +76,7 @@ def intervals(targets: Iterable[Target]) -> dict[int, list[bytes]]:
 
 def add(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
     """Put elements into a set that has none of them; at most MESSAGE_LIMIT bytes."""
-    return [_addition(name, _list(table, name, b"".join(packed)))]
+    return [_addition(name, body_of(table, name, b"".join(packed)))]
 
 
 def upsert(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
@@ -85,7 +91,7 @@ def remove(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
     """Take elements out of a set whether it has them or not; at most MESSAGE_LIMIT bytes.
 
     The removal of one that is missing is an error, so each is added first, which no packet ever sees."""
-    body = _list(table, name, b"".join(packed))
+    body = body_of(table, name, b"".join(packed))
     delete = Message(f"the removal of elements from set {name}", DELETE_ELEMENTS, 0, body)
     return [_addition(name, body), delete]
 
@@ -93,33 +99,30 @@ def remove(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
 def refill(table: str, name: str, packed: Iterable[bytes]) -> list[Message]:
     """Replace all elements of a set."""
     return [
-        Message(f"the flush of set {name}", DELETE_ELEMENTS, 0, _list(table, name)),
-        *(_addition(name, _list(table, name, chunk)) for chunk in _chunks(packed)),
+        Message(f"the flush of set {name}", DELETE_ELEMENTS, 0, body_of(table, name)),
+        *(_addition(name, body_of(table, name, chunk)) for chunk in _chunks(packed)),
     ]
+
+
+def body_of(table: str, name: str, elements: bytes = b"") -> bytes:
+    """Return the body of a message about elements of a set; without any it is about all of them."""
+    return (
+        NFGENMSG.pack(NFPROTO_INET, 0, 0)
+        + attribute(NFTA_SET_ELEM_LIST_TABLE, table.encode() + b"\0")
+        + attribute(NFTA_SET_ELEM_LIST_SET, name.encode() + b"\0")
+        + (attribute(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED, elements) if elements else b"")
+    )
 
 
 def _addition(name: str, body: bytes) -> Message:
     return Message(f"elements for set {name}", ADD_ELEMENTS, NLM_F_CREATE, body)
 
 
-def _attribute(kind: int, payload: bytes) -> bytes:
-    return ATTRIBUTE.pack(ATTRIBUTE.size + len(payload), kind) + payload + bytes(-len(payload) % 4)
-
-
-def _list(table: str, name: str, elements: bytes = b"") -> bytes:
-    return (
-        NFGENMSG.pack(NFPROTO_INET, 0, 0)
-        + _attribute(NFTA_SET_ELEM_LIST_TABLE, table.encode() + b"\0")
-        + _attribute(NFTA_SET_ELEM_LIST_SET, name.encode() + b"\0")
-        + (_attribute(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED, elements) if elements else b"")
-    )
-
-
 def _head(key: int, timed: bool, marked: bool = False) -> bytes:
     """Return what stands before the key in an element of these parts."""
     value = ATTRIBUTE.size + key
     nest = ATTRIBUTE.size + value
-    flags = _attribute(NFTA_SET_ELEM_FLAGS, struct.pack(">I", NFT_SET_ELEM_INTERVAL_END)) * marked
+    flags = attribute(NFTA_SET_ELEM_FLAGS, struct.pack(">I", NFT_SET_ELEM_INTERVAL_END)) * marked
     whole = ATTRIBUTE.size + len(flags) + nest + len(_TIMEOUT + bytes(8)) * timed
     return (
         ATTRIBUTE.pack(whole, NFTA_LIST_ELEM | NLA_F_NESTED)

@@ -1,32 +1,90 @@
-"""What amiguard's table consists of: names of sets, their rules and their order, as messages; see `nftables.py`."""
+"""What amiguard's table consists of, and the messages that make it. Pure.
+
+    counter dropped                  packets and bytes dropped or rejected; lives as long as the table
+    set allow4, allow6               networks that are never dropped; replaced as a whole
+    set banned4, banned6             absolute bans of single addresses; each ends by its own timeout, in the kernel
+    set banned4_24, banned6_64 ...   the same of networks of one prefix length, by the masked source; made at need
+    set unproven4, unproven4_24 ...  the same of bans that spare the answers to what this server asked
+    chain refused                    counts, and drops or rejects
+    chain banned, unproven           a lookup for each set
+    chain prerouting           -310  accept @allow*, then jump to banned; before raw, conntrack and DNAT, so that it
+                                     also ends established flows, and covers what is forwarded to containers
+    chain prerouting_unproven  -150  accept @allow* and answers, then jump to unproven; after conntrack, before DNAT
+
+With ports there is a jump for each range of them, and else one for everything. They are those that the sender named:
+DNAT comes later.
+
+A set for each prefix length, and not one set of intervals, because then no two networks can collide: an interval set
+refuses one that overlaps another (EEXIST), and its insertions cost milliseconds where a hash takes microseconds. So the
+ban of a network and those of networks or addresses inside it live and end independently. IPv4 has 32 lengths and IPv6
+128, and that bounds the rules that a packet meets (docs/performance.md)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 from amiguard.firewalls.elements import Kept, intervals, refill
 from amiguard.firewalls.netlink import Message
-from amiguard.firewalls.nftmessages import (
+from amiguard.firewalls.nftcounters import new_counter
+from amiguard.firewalls.nftexpressions import (
     FAMILIES,
     AddressSet,
-    Verdict,
-    delete_rules,
-    new_chain,
-    new_set,
-    new_table,
-    source_rule,
+    Expression,
+    accept,
+    answer,
+    count,
+    drop,
+    goto,
+    jump,
+    of_protocol,
+    reject,
+    reset,
+    source_in,
+    to_ports,
 )
-from amiguard.model import Target
+from amiguard.firewalls.nftmessages import delete_rules, new_chain, new_rule, new_set, new_table
+from amiguard.model import PortRange, Target
 
-CHAIN = "prerouting"
-BANNED_SET = re.compile(r"banned([46])(?:_([0-9]{1,3}))?")
+COUNTER = "dropped"
+REFUSED = "refused"
+BANNED_SET = re.compile(r"(banned|unproven)([46])(?:_([0-9]{1,3}))?")
+
+
+class Strength(NamedTuple):
+    """One of the two strengths of bans: how its sets begin and its chain is called, and where packets meet it."""
+
+    name: str
+    hook: str
+    priority: int
+    answers_pass: bool
+
+
+STRENGTHS = {
+    True: Strength("banned", "prerouting", -310, answers_pass=False),
+    False: Strength("unproven", "prerouting_unproven", -150, answers_pass=True),
+}
+"""By `Ban.absolute`."""
+
+
+class Treatment(NamedTuple):
+    """What is done with packets of banned sources, and to which ports; none named: to all, and all protocols."""
+
+    verdict: Literal["drop", "reject"] = "drop"
+    ports: tuple[PortRange, ...] = ()
+
+
+DROP_ALL = Treatment()
+
+Rule = tuple[str, Sequence[Expression]]
+"""What it is for, and what it does."""
 
 
 def banned_set(kept: Kept) -> AddressSet:
-    """Return the set of banned single addresses (`banned4`), or of networks of one prefix length (`banned4_24`)."""
-    version, prefix = kept
-    return AddressSet(f"banned{version}" if prefix is None else f"banned{version}_{prefix}", version, prefix)
+    """Return the set of single addresses (`banned4`), or of networks of one prefix length (`banned4_24`)."""
+    name = f"{STRENGTHS[kept.absolute].name}{kept.version}"
+    return AddressSet(name if kept.prefix is None else f"{name}_{kept.prefix}", kept.version, kept.prefix)
 
 
 def kept_of(name: str) -> Kept | None:
@@ -34,8 +92,10 @@ def kept_of(name: str) -> Kept | None:
     match = BANNED_SET.fullmatch(name)
     if match is None:
         return None
-    version, prefix = int(match[1]), None if match[2] is None else int(match[2])
-    return (version, prefix) if prefix is None or prefix < FAMILIES[version].length * 8 else None
+    version, prefix = int(match[2]), None if match[3] is None else int(match[3])
+    if prefix is not None and prefix >= FAMILIES[version].length * 8:
+        return None
+    return Kept(version, prefix, match[1] == STRENGTHS[True].name)
 
 
 def allow_set(version: int) -> AddressSet:
@@ -43,16 +103,32 @@ def allow_set(version: int) -> AddressSet:
     return AddressSet(f"allow{version}", version)
 
 
-def layout(table: str, kept: Iterable[Kept], allow: Iterable[Target]) -> list[Message]:
+def layout(table: str, kept: Iterable[Kept], allow: Iterable[Target], treatment: Treatment) -> list[Message]:
     """Return the one transaction that makes, adopts or repairs a table: bans are kept, rules and allowlist replaced."""
     return [
         new_table(table),
+        new_counter(table, COUNTER),
         *(new_set(table, allow_set(version), {"NFT_SET_INTERVAL"}) for version in FAMILIES),
-        *sets(table, kept),
-        new_chain(table, CHAIN),
-        *rules(table, kept),
+        new_chain(table, REFUSED),
+        *(new_chain(table, strength.name) for strength in STRENGTHS.values()),
+        *(new_chain(table, strength.hook, strength.priority) for strength in STRENGTHS.values()),
+        *_replaced(table, REFUSED, _refusal(treatment)),
+        *(message for strength in STRENGTHS.values() for message in _replaced(table, *_entry(strength, treatment))),
+        *lookups(table, kept),
         *allowances(table, allow),
     ]
+
+
+def lookups(table: str, kept: Iterable[Kept]) -> list[Message]:
+    """Return what makes the sets of bans that are missing, and all rules that look them up anew."""
+    ordered = sorted(kept, key=_order)
+    messages = [new_set(table, banned_set(one), {"NFT_SET_TIMEOUT"}) for one in ordered]
+    for absolute, strength in STRENGTHS.items():
+        sets = [banned_set(one) for one in ordered if one.absolute == absolute]
+        messages += _replaced(
+            table, strength.name, [(f"set {one.name}", source_in(one) + goto(REFUSED)) for one in sets]
+        )
+    return messages
 
 
 def allowances(table: str, allow: Iterable[Target]) -> list[Message]:
@@ -61,21 +137,30 @@ def allowances(table: str, allow: Iterable[Target]) -> list[Message]:
     return [message for version in FAMILIES for message in refill(table, allow_set(version).name, allowed[version])]
 
 
-def sets(table: str, kept: Iterable[Kept]) -> list[Message]:
-    """Return what makes the sets of bans that are missing."""
-    return [new_set(table, banned_set(one), {"NFT_SET_TIMEOUT"}) for one in sorted(kept, key=_order)]
+def _replaced(table: str, chain: str, rules: Iterable[Rule]) -> list[Message]:
+    return [delete_rules(table, chain), *(new_rule(table, chain, *rule) for rule in rules)]
 
 
-def rules(table: str, kept: Iterable[Kept]) -> list[Message]:
-    """Return what replaces the rules; allow comes first."""
+def _refusal(treatment: Treatment) -> list[Rule]:
+    if treatment.verdict == "drop":
+        return [("drops", count(COUNTER) + drop())]
     return [
-        delete_rules(table, CHAIN),
-        *(source_rule(table, CHAIN, allow_set(version), Verdict.ACCEPT) for version in FAMILIES),
-        *(source_rule(table, CHAIN, banned_set(one), Verdict.DROP) for one in sorted(kept, key=_order)),
+        ("resets", of_protocol("tcp") + count(COUNTER) + reset()),
+        ("rejections", count(COUNTER) + reject()),
     ]
+
+
+def _entry(strength: Strength, treatment: Treatment) -> tuple[str, list[Rule]]:
+    """Return the chain that packets meet, and its rules."""
+    allowed = [(f"set {one.name}", source_in(one) + accept()) for one in map(allow_set, FAMILIES)]
+    answers = [("answers", answer() + accept())] if strength.answers_pass else []
+    entries = [
+        (f"{ports.protocol} ports {ports.first}-{ports.last}", to_ports(ports) + jump(strength.name))
+        for ports in treatment.ports
+    ]
+    return strength.hook, [*allowed, *answers, *(entries or [(f"chain {strength.name}", jump(strength.name))])]
 
 
 def _order(kept: Kept) -> tuple[int, int]:
     """By version, in each the narrowest first."""
-    version, prefix = kept
-    return version, -FAMILIES[version].length * 8 if prefix is None else -prefix
+    return kept.version, -FAMILIES[kept.version].length * 8 if kept.prefix is None else -kept.prefix

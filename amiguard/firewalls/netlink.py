@@ -12,7 +12,7 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from errno import EINTR, ETIMEDOUT
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ NLMSG_DONE = 3
 NLMSGERR_ATTR_MSG = 1
 NFNL_MSG_BATCH_BEGIN = 0x10
 NFNL_MSG_BATCH_END = 0x11
+NLA_F_NESTED = 0x8000
 NLA_TYPE_MASK = 0x3FFF
 
 HEADER = struct.Struct("=IHHII")
@@ -102,8 +103,8 @@ class Netlink:
             used = self._send(_transaction(self._subsystem, messages, begin))
             await self._acknowledged(used, messages, begin)
 
-    async def dump(self, message: Message) -> list[bytes]:
-        """Return the bodies of everything that the kernel lists in answer to `message`; meant for short lists.
+    async def dump(self, message: Message, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """Return the bodies of everything that the kernel lists in answer to `message`, and that is `wanted`.
 
         Raises:
             FirewallError: as `commit`; EINTR if the list changed under every attempt.
@@ -114,10 +115,35 @@ class Netlink:
                 length = HEADER.size + len(message.body)
                 flags = NLM_F_REQUEST | NLM_F_DUMP
                 used = self._send(HEADER.pack(length, message.kind, flags, sequence, 0) + message.body)
-                listed = await self._listed(used, message, sequence)
+                listed = await self._listed(used, message, sequence, wanted)
                 if listed is not None:
                     return listed
             raise FirewallError(f"{message.what} changed while it was being read", EINTR)
+
+    async def ask(self, messages: Sequence[Message]) -> list[list[bytes] | Refused]:
+        """Have each message done or answered by itself, outside of any transaction; meant for a hundred or so.
+
+        Returns for each the bodies that the kernel answered with, or why it refused this one.
+
+        Raises:
+            FirewallError: they could not be sent, or answers were lost.
+        """
+        async with self._lock:
+            first = self._take_sequences(len(messages))
+            answered: dict[int, list[bytes] | Refused] = {}
+            bodies: dict[int, list[bytes]] = {first + number: [] for number in range(len(messages))}
+            used = self._send(b"".join(map(_request, messages, bodies)))
+            while len(answered) < len(messages):
+                for answer in await self._receive(used):
+                    if answer.sequence not in bodies:
+                        continue
+                    if answer.kind != NLMSG_ERROR:
+                        bodies[answer.sequence].append(answer.body)
+                        continue
+                    code, text = _outcome(answer)
+                    refused = Refused(code, messages[answer.sequence - first], text) if code else None
+                    answered[answer.sequence] = refused or bodies[answer.sequence]
+            return [answered[sequence] for sequence in bodies]
 
     async def close(self) -> None:
         """Free the socket once the calls that wait have their answers; the next call would open a new one."""
@@ -144,7 +170,9 @@ class Netlink:
                 if answer.sequence == last:
                     return
 
-    async def _listed(self, used: socket.socket, message: Message, sequence: int) -> list[bytes] | None:
+    async def _listed(
+        self, used: socket.socket, message: Message, sequence: int, wanted: Callable[[bytes], bool] | None
+    ) -> list[bytes] | None:
         """Collect one dump; None: it was interrupted by a change and is worthless."""
         bodies: list[bytes] = []
         interrupted = False
@@ -158,7 +186,9 @@ class Netlink:
                     raise Refused(code, message, text)
                 if answer.kind == NLMSG_DONE:
                     return None if interrupted else bodies
-                bodies.append(answer.body)
+                if wanted is None or wanted(answer.body):
+                    bodies.append(answer.body)
+            await asyncio.sleep(0)  # the kernel has the next part ready whenever it is asked
 
     def _take_sequences(self, count: int) -> int:
         if self._sequence > SEQUENCE_LIMIT:
@@ -199,6 +229,11 @@ class Netlink:
             self._socket = None
 
 
+def attribute(kind: int, payload: bytes) -> bytes:
+    """Pack one netlink attribute."""
+    return ATTRIBUTE.pack(ATTRIBUTE.size + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
 def attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     """Yield type and payload of each netlink attribute from `offset` on; a broken one ends it."""
     while offset + ATTRIBUTE.size <= len(data):
@@ -237,6 +272,11 @@ def _transaction(subsystem: int, messages: Sequence[Message], begin: int) -> byt
         parts.append(message.body)
     parts += HEADER.pack(length, NFNL_MSG_BATCH_END, NLM_F_REQUEST, end, 0), bound
     return b"".join(parts)
+
+
+def _request(message: Message, sequence: int) -> bytes:
+    flags = message.flags | NLM_F_REQUEST | NLM_F_ACK
+    return HEADER.pack(HEADER.size + len(message.body), message.kind, flags, sequence, 0) + message.body
 
 
 def _answers(data: bytes) -> Iterator[Answer]:

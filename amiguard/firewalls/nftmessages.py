@@ -1,17 +1,18 @@
-"""The control plane of nftables: messages that lay out a table, its sets, its chain and its rules.
+"""The control plane of nftables: messages that lay out a table, its sets, its chains and its rules.
 
 pyroute2's message classes encode them, for there are few. Source of the attributes and numbers: Linux
-include/uapi/linux/netfilter/nf_tables.h; the expressions are those that `nft --debug=netlink` prints for such rules."""
+include/uapi/linux/netfilter/nf_tables.h."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 from pyroute2.netlink.nfnetlink import nftsocket
 
 from amiguard.firewalls.netlink import HEADER, NFGENMSG, Message, attributes
+from amiguard.firewalls.nftexpressions import FAMILIES, AddressSet, Expression
 
 NFNL_SUBSYS_NFTABLES = 10
 NFPROTO_INET = 1
@@ -21,15 +22,7 @@ NLM_F_CREATE = 0x400
 NLM_F_APPEND = 0x800
 
 NFTA_SET_NAME = 2
-NFT_REG_VERDICT = 0
-NFT_REG_1 = 1
-NFT_CMP_EQ = 0
-NFT_META_NFPROTO = 15
-NFT_PAYLOAD_NETWORK_HEADER = 1
-
-BEFORE_RAW = -310
-"""Priority of the chain: before raw (-300), conntrack (-200) and DNAT (-100), so that it also ends established flows
-and covers what is forwarded to containers."""
+NF_ACCEPT = 1
 
 BIG_ENDIAN_KEYS = b"\x00\x04\x02\x00\x00\x00"
 """A set's userdata as nft writes it (NFTNL_UDATA_SET_KEYBYTEORDER = 2): with it, `nft list` prints the keys rightly."""
@@ -46,38 +39,10 @@ class Kind(IntEnum):
     NEWSET = 9
     GETSET = 10
     NEWSETELEM = 12
+    GETSETELEM = 13
     DELSETELEM = 14
-
-
-class Verdict(IntEnum):
-    """What a rule does with a packet."""
-
-    DROP = 0
-    ACCEPT = 1
-
-
-class Family(NamedTuple):
-    """Where one address family keeps the source address, and how nft calls the type of it."""
-
-    nfproto: int
-    datatype: int
-    length: int
-    offset: int
-
-
-FAMILIES = {
-    4: Family(nfproto=2, datatype=7, length=4, offset=12),
-    6: Family(nfproto=10, datatype=8, length=16, offset=8),
-}
-"""By IP version."""
-
-
-class AddressSet(NamedTuple):
-    """A set of source addresses of an IP version, or of networks that all have the prefix length `prefix`."""
-
-    name: str
-    version: int
-    prefix: int | None = None
+    NEWOBJ = 18
+    GETOBJ = 19
 
 
 class _Encoder(Protocol):
@@ -136,16 +101,16 @@ def set_name(body: bytes) -> str:
     return next(names, b"").rstrip(b"\0").decode(errors="replace")
 
 
-def new_chain(table: str, chain: str) -> Message:
-    """Create the base chain that sees every packet on its way in, or keep the one that is there."""
-    hook = [["NFTA_HOOK_HOOKNUM", NF_INET_PRE_ROUTING], ["NFTA_HOOK_PRIORITY", BEFORE_RAW]]
-    attrs = [
-        ["NFTA_CHAIN_TABLE", table],
-        ["NFTA_CHAIN_NAME", chain],
-        ["NFTA_CHAIN_HOOK", {"attrs": hook}],
-        ["NFTA_CHAIN_POLICY", Verdict.ACCEPT],
-        ["NFTA_CHAIN_TYPE", "filter"],
-    ]
+def new_chain(table: str, chain: str, priority: int | None = None) -> Message:
+    """Create a chain, or keep the one that is there; with a priority, one that sees every packet on its way in."""
+    attrs: list[object] = [["NFTA_CHAIN_TABLE", table], ["NFTA_CHAIN_NAME", chain]]
+    if priority is not None:
+        hook = [["NFTA_HOOK_HOOKNUM", NF_INET_PRE_ROUTING], ["NFTA_HOOK_PRIORITY", priority]]
+        attrs += [
+            ["NFTA_CHAIN_HOOK", {"attrs": hook}],
+            ["NFTA_CHAIN_POLICY", NF_ACCEPT],
+            ["NFTA_CHAIN_TYPE", "filter"],
+        ]
     return _message(f"the chain {chain}", Kind.NEWCHAIN, NLM_F_CREATE, _chain(), attrs)
 
 
@@ -155,43 +120,10 @@ def delete_rules(table: str, chain: str) -> Message:
     return _message(f"the deletion of the rules of chain {chain}", Kind.DELRULE, 0, _rule(), attrs)
 
 
-def source_rule(table: str, chain: str, addresses: AddressSet, verdict: Verdict) -> Message:
-    """Append: `ip saddr [& mask] @set [counter] verdict`; drops are counted."""
-    family = FAMILIES[addresses.version]
-    expressions = [
-        _expression("meta", key=NFT_META_NFPROTO, dreg=NFT_REG_1),
-        _expression("cmp", sreg=NFT_REG_1, op=NFT_CMP_EQ, data=_value(bytes([family.nfproto]))),
-        _expression(
-            "payload", dreg=NFT_REG_1, base=NFT_PAYLOAD_NETWORK_HEADER, offset=family.offset, len=family.length
-        ),
-    ]
-    if addresses.prefix is not None:
-        mask = _value(_mask(addresses.prefix, family.length))
-        nothing = _value(bytes(family.length))
-        expressions.append(
-            _expression("bitwise", sreg=NFT_REG_1, dreg=NFT_REG_1, len=family.length, mask=mask, xor=nothing)
-        )
-    expressions.append(_expression("lookup", set=addresses.name, sreg=NFT_REG_1))
-    if verdict is Verdict.DROP:
-        expressions.append(_expression("counter"))
-    data = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": [("NFTA_VERDICT_CODE", int(verdict))]})]}
-    expressions.append(_expression("immediate", dreg=NFT_REG_VERDICT, data=data))
+def new_rule(table: str, chain: str, what: str, expressions: Sequence[Expression]) -> Message:
+    """Append a rule to a chain; `what` names it in errors."""
     attrs = [["NFTA_RULE_TABLE", table], ["NFTA_RULE_CHAIN", chain], ["NFTA_RULE_EXPRESSIONS", expressions]]
-    return _message(f"the rule for set {addresses.name}", Kind.NEWRULE, NLM_F_CREATE | NLM_F_APPEND, _rule(), attrs)
-
-
-def _mask(prefix: int, length: int) -> bytes:
-    bits = length * 8
-    return ((1 << bits) - (1 << bits - prefix)).to_bytes(length, "big")
-
-
-def _value(data: bytes) -> dict[str, object]:
-    return {"attrs": [("NFTA_DATA_VALUE", data)]}
-
-
-def _expression(name: str, /, **attrs: object) -> dict[str, object]:
-    data = [(f"NFTA_{name.upper()}_{key.upper()}", value) for key, value in attrs.items()]
-    return {"attrs": [("NFTA_EXPR_NAME", name), ("NFTA_EXPR_DATA", {"attrs": data})]}
+    return _message(f"the rule for {what}", Kind.NEWRULE, NLM_F_CREATE | NLM_F_APPEND, _rule(), attrs)
 
 
 def _message(what: str, kind: Kind, flags: int, encoder: _Encoder, attrs: Sequence[object]) -> Message:

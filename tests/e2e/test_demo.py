@@ -29,7 +29,7 @@ SEEN = (
     "The attacker at 10.99.130.5 guesses passwords of 6001 over UDP: 5 x 401 Unauthorized",
     '"event.action":"failure","event.code":"ChallengeResponseFailed","source.ip":"10.99.130.5"',
     '"event.action":"ban"',
-    "| table inet amiguard, set banned4: 10.99.130.5 expires in 43",
+    "| table inet amiguard, set unproven4: 10.99.130.5 expires in 43",
     "10.99.130.5: sent 1, dropped by the kernel 1, answered 0",
     "10.99.131.7: registered once more, 200 OK",
     "banned 10.99.130.5 (wrong-password, 5 failures)",

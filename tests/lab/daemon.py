@@ -152,9 +152,11 @@ class Site:
         await daemon.told("ami-connected")
         return daemon
 
-    def kernel(self, name: str = "banned4") -> dict[str, int | None]:
-        """Return the elements of a set of the kernel and the seconds that each has left; None = for ever."""
-        return elements(self.namespace, name)
+    def kernel(self, version: int = 4) -> dict[str, int | None]:
+        """Return the addresses that the kernel holds banned and the seconds that each has left; None = for ever."""
+        sets = [elements(self.namespace, f"{strength}{version}") for strength in ("banned", "unproven")]
+        assert not sets[0].keys() & sets[1].keys()
+        return sets[0] | sets[1]
 
 
 def unprivileged() -> list[str | Path]:

@@ -154,7 +154,7 @@ async def test_a_list_longer_than_one_answer_is_read_to_its_end(wire: Wire, fire
     lines = "\n".join(f"add set inet amiguard {name} {{ type ipv4_addr; }}" for name in names)
     wire.server.run(["nft", "-f", "-"], stdin=lines + "\n")
     listed = await firewall._netlink.dump(list_sets("amiguard"))
-    assert len(listed) == 1500 + 4
+    assert len(listed) == 1500 + 6
 
 
 async def test_closing_twice_and_before_the_start_is_harmless(wire: Wire) -> None:

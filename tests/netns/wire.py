@@ -24,9 +24,9 @@ ATTACKERS = [
 PORT = 5060
 
 
-def ban(target: str, until: Timestamp | None = None) -> Ban:
+def ban(target: str, until: Timestamp | None = None, *, absolute: bool = True) -> Ban:
     """A ban as the firewall sees it, permanent unless it has an end."""
-    return Ban(Target(target), 0, until, Reason.MANUAL)
+    return Ban(Target(target), 0, until, Reason.MANUAL, absolute=absolute)
 
 
 def targets(*texts: str) -> list[Target]:
@@ -104,14 +104,15 @@ class Wire:
         (found,) = (one["set"] for one in self.nft("list", "set", "inet", table, name) if "set" in one)
         return dict(map(_element, found.get("elem", [])))
 
-    def rules(self, table: str = "amiguard") -> list[list[dict[str, Any]]]:
+    def rules(self, chain: str = "banned") -> list[list[dict[str, Any]]]:
         """Return the expressions of each rule of the chain."""
-        return [one["rule"]["expr"] for one in self.nft("list", "chain", "inet", table, "prerouting") if "rule" in one]
+        return [one["rule"]["expr"] for one in self.nft("list", "chain", "inet", "amiguard", chain) if "rule" in one]
 
     def drops(self) -> int:
-        """Return how many packets the rules have dropped."""
-        counters = (part["counter"]["packets"] for rule in self.rules() for part in rule if "counter" in part)
-        return sum(counters)
+        """Return how many packets the firewall has dropped or rejected."""
+        (counter,) = (one["counter"] for one in self.nft("list", "counters", "table", "inet", "amiguard")[1:])
+        packets: int = counter["packets"]
+        return packets
 
 
 def _element(printed: Any) -> tuple[str, dict[str, Any]]:

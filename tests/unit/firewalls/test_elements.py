@@ -86,13 +86,16 @@ def test_an_upsert_adds_deletes_and_adds_and_a_removal_adds_and_deletes() -> Non
         ("2001:db8::/32", (6, 32), bytes.fromhex("20010db8000000000000000000000000")),
     ],
 )
-def test_a_target_is_kept_by_version_and_prefix_length(target: str, kept: tuple[int, int | None], key: bytes) -> None:
-    assert place_of(Target(target)) == (kept, key)
+def test_a_target_is_kept_by_version_prefix_length_and_strength(
+    target: str, kept: tuple[int, int | None], key: bytes
+) -> None:
+    assert place_of(Target(target), absolute=True) == ((*kept, True), key)
+    assert place_of(Target(target), absolute=False) == ((*kept, False), key)
 
 
 @given(targets())
 def test_every_target_has_one_place(target: Target) -> None:
-    (version, prefix), key = place_of(target)
+    (version, prefix, _), key = place_of(target, absolute=True)
     network = ipaddress.ip_network((key, len(key) * 8 if prefix is None else prefix))
     assert network.version == version
     assert target_of(network) == target
