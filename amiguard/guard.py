@@ -15,6 +15,7 @@ from amiguard.exemptions import Exemptions
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
 from amiguard.model import AllowOrigin, Origin, Target
+from amiguard.outages import Outages
 from amiguard.policy import Policy
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
@@ -73,6 +74,7 @@ class Guard:
         )
         """Answers the control interface."""
         self._positions: dict[str, Position] = {}
+        self._outages = Outages()
 
     async def start(self) -> Sequence[Position]:
         """Open the store and the firewall: what was banned is banned before the first event is taken.
@@ -121,8 +123,7 @@ class Guard:
 
     def notify(self, kind: NoticeKind, text: str) -> None:
         """Tell the administrator of a start or a stop."""
-        for notifier in self._notifiers:
-            notifier.post(Notice(kind, self._clock(), text=text))
+        self._post(Notice(kind, self._clock(), text=text))
 
     def reconfigure(self, policy: Policy, allow: Sequence[Target], *, log_followed: bool) -> None:
         """Judge by other settings from now on; see `Judge.reconfigure` and `Exemptions.set`."""
@@ -149,6 +150,12 @@ class Guard:
             except Exception as error:  # noqa: BLE001 -- one event must not end the daemon
                 self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
             self._remember_position()
+            for alert in self._outages.look([source.status() for source in self.sources], self._clock()):
+                self._post(alert)
+
+    def _post(self, notice: Notice) -> None:
+        for notifier in self._notifiers:
+            notifier.post(notice)
 
     def _remember_position(self) -> None:
         """Record how far the logs were read, but never past a line whose ban is not in the kernel yet."""

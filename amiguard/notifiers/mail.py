@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
 from amiguard.model import Target, Timestamp
-from amiguard.notifiers.alerts import Alerts
 from amiguard.notifiers.delivery import Delivery
-from amiguard.notifiers.digest import Digest, Summary
-from amiguard.notifiers.message import Content, Draft, Writer, draft
+from amiguard.notifiers.message import Draft, Writer, draft
+from amiguard.notifiers.pace import Content, Pace
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import probe
 from amiguard.notifiers.spool import Letter, Spool, letter_name
 from amiguard.notifiers.whois import Registration, Whois
-from amiguard.ports import Clock, Notice, NoticeKind
+from amiguard.ports import Clock, Notice
 
 __all__ = ["Mail", "MailSettings", "probe"]
 
@@ -40,8 +39,7 @@ class Mail:
         self._writer = Writer(settings)
         self._spool = Spool(settings.spool, settings.waiting)
         self._delivery = Delivery(settings, self._spool, clock, journal)
-        self._digest = Digest(int(settings.digest * 1000))
-        self._alerts = Alerts(int(settings.digest * 1000))
+        self._pace = Pace(int(settings.digest * 1000))
         self._drafts: deque[Draft] = deque()
         self._posted = asyncio.Event()
         self._opened = False
@@ -53,16 +51,10 @@ class Mail:
             return
         now = self._clock()
         room = len(self._drafts) < DRAFTS
-        if notice.ban is not None and not (room and self._digest.at_once(now)):
-            self._digest.add(notice.ban)
-        elif notice.kind is NoticeKind.ALERT:
-            if room and (alert := self._alerts.at_once(notice, now)):
-                self._drafts.append(self._draft(alert, now))
-            else:
-                self._alerts.add(notice, now)
-        elif room:
-            self._drafts.append(self._draft(notice, now))
-        else:
+        content = self._pace.admit(notice, now, room=room)
+        if content is not None and room:
+            self._drafts.append(self._draft(content, now))
+        elif content is not None:
             self._journal.write(Action.MAIL_FAILED, "too many mails wait to be written; one is dropped", count=1)
         self._posted.set()
 
@@ -101,7 +93,7 @@ class Mail:
             self._posted.clear()
             await self._write_all(look_up=True)
             try:
-                async with asyncio.timeout(self._until_due()):
+                async with asyncio.timeout(self._pace.wait(self._clock())):
                     await self._posted.wait()
             except TimeoutError:
                 continue
@@ -117,23 +109,9 @@ class Mail:
             await self._write(current, registrations)
             self._drafts.popleft()
 
-    def _until_due(self) -> float | None:
-        """Return in how many seconds the first of what was gathered is due; None = nothing is gathered."""
-        now = self._clock()
-        waits = [left for left in (self._digest.wait(now), self._alerts.wait(now)) if left is not None]
-        return min(waits) / 1000 if waits else None
-
     def _gather(self, now: Timestamp, *, early: bool = False) -> None:
         """Make drafts of what was gathered and is due, or `early` of all of it."""
-        for alert in self._alerts.take(now, early=early):
-            self._drafts.append(self._draft(alert, now))
-        if (early or self._digest.wait(now) == 0) and (summary := self._digest.take(now)):
-            self._drafts.append(self._draft_of(summary))
-
-    def _draft_of(self, summary: Summary) -> Draft:
-        """Return a digest's draft; a digest of one ban is better told as a ban."""
-        content = Notice(NoticeKind.BAN, summary.until, summary.bans[0]) if summary.count == 1 else summary
-        return self._draft(content, summary.until)
+        self._drafts.extend(self._draft(content, now) for content in self._pace.take(now, early=early))
 
     def _draft(self, content: Content, now: Timestamp) -> Draft:
         # No two at the same moment: mails leave in the order of their times.

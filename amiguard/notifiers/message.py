@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from amiguard.model import Ban, Target, Timestamp
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
+from amiguard.notifiers.pace import Content
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.whois import Registration
 from amiguard.notifiers.wording import (
@@ -37,7 +38,6 @@ BODY = SMTP.clone(max_line_length=76)  # RFC 2045 section 6.7: quoted-printable 
 HEAD = SMTP.clone(max_line_length=998)  # RFC 5322 section 2.1.1; some readers show a folded subject with a gap
 
 Rows = list[tuple[str, str]]
-Content = Notice | Summary | Alert
 Registrations = Mapping[Target, Registration]
 
 
