@@ -24,8 +24,8 @@ from amiguard.stores.sqlite import SqliteStore, collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
 from amiguard.wiring import firewall_of, notifiers_of, policy_of
 
-MAIL_GRACE = 5.0
-"""Seconds that mails get when the daemon stops; what is left waits in the spool."""
+NOTIFIER_GRACE = 5.0
+"""Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -163,8 +163,7 @@ class Daemon:
     async def _stop(self) -> None:
         self._guard.notify(NoticeKind.STOP, self._words())
         await self._guard.close()
-        for notifier in self._notifiers:
-            await notifier.drain(MAIL_GRACE)
+        await asyncio.gather(*(notifier.drain(NOTIFIER_GRACE) for notifier in self._notifiers))
 
     def _summary(self) -> dict[str, object]:
         """Return what the start line tells of the settings: no secret is among it."""

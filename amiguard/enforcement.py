@@ -164,6 +164,7 @@ class Enforcement:
                     lifted.append(ban)
                     self._record(Ended(target, self._clock(), Ending.UNBAN))
                     self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
+                    self._post(NoticeKind.UNBAN, ban)
         return lifted
 
     # ----------------------------------------------------------------------------------------------------------------
@@ -258,10 +259,13 @@ class Enforcement:
         else:
             self._journal.write(Action.BAN, f"dry run: {ban.target} would be banned", ban=ban, outcome="unknown")
         self._record(ban)
-        notice = Notice(NoticeKind.BAN, self._clock(), ban)
+        self._post(NoticeKind.BAN, ban)
+        return ban
+
+    def _post(self, kind: NoticeKind, ban: Ban) -> None:
+        notice = Notice(kind, self._clock(), ban)
         for notifier in self._notifiers:
             notifier.post(notice)
-        return ban
 
     def _record(self, change: Change) -> None:
         self._recorder.record(change)

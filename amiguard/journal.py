@@ -35,6 +35,8 @@ class Action(StrEnum):
     STORE_RECOVERED = "store-recovered"
     MAIL_SENT = "mail-sent"
     MAIL_FAILED = "mail-failed"
+    WEBHOOK_FAILED = "webhook-failed"
+    WEBHOOK_RECOVERED = "webhook-recovered"
     CONTROL = "control"
     OVERLOAD = "overload"
     INTERNAL_ERROR = "internal-error"

@@ -121,18 +121,19 @@ class Store(Protocol):
 
 
 class NoticeKind(StrEnum):
-    """What an administrator is told about; the words of `MAIL_EVENTS`."""
+    """What an administrator is told about; the words of `MAIL_EVENTS` and `WEBHOOK_EVENTS`."""
 
     START = "start"
     STOP = "stop"
     BAN = "ban"
+    UNBAN = "unban"
     ALERT = "alert"
     """Something he should look at now; notifiers tell it at once, and limit how often they tell of one action."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something an administrator wants to know. `ban` goes with kind BAN, `text` with the others.
+    """Something an administrator wants to know. `ban` goes with the kinds BAN and UNBAN, `text` with the others.
 
     `action` is that of the log line which says the same, for kind ALERT. Its `text` is one line; it may hold what a
     stranger wrote, as it is: each notifier escapes it for its reader."""

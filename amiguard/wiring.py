@@ -14,7 +14,7 @@ from amiguard import __version__
 from amiguard.errors import NotifierError
 from amiguard.guard import Guard
 from amiguard.journal import Action, Journal
-from amiguard.notifiers.settings import MailSettings
+from amiguard.notifiers.settings import MailSettings, WebhookSettings
 from amiguard.policy import Policy, Slow
 from amiguard.ports import Clock, Firewall, Notifier, Position
 from amiguard.settings import Settings
@@ -70,6 +70,20 @@ def mail_settings(settings: Settings) -> MailSettings:
         events=frozenset(settings.mail_events),
         digest=settings.mail_digest / 1000,
         whois=settings.whois,
+    )
+
+
+def webhook_settings(settings: Settings) -> WebhookSettings:
+    """Return how to post notices."""
+    return WebhookSettings(
+        url=settings.webhook_url.get_secret_value(),
+        hostname=socket.gethostname(),
+        version=__version__,
+        secret=settings.webhook_secret.get_secret_value(),
+        format=settings.webhook_format,
+        ca_file=settings.webhook_tls_ca,
+        events=frozenset(settings.webhook_events),
+        digest=settings.mail_digest / 1000,
     )
 
 
@@ -139,12 +153,17 @@ def firewall_of(settings: Settings) -> Firewall:
 
 
 def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:
-    """Return who tells the administrator; nobody without `MAIL_TO`."""
-    if not settings.mail_to:
-        return []
-    from amiguard.notifiers.mail import Mail
+    """Return who tells the administrator; nobody without `MAIL_TO` and `WEBHOOK_URL`."""
+    notifiers: list[Notifier] = []
+    if settings.mail_to:
+        from amiguard.notifiers.mail import Mail
 
-    return [Mail(mail_settings(settings), clock, journal)]
+        notifiers.append(Mail(mail_settings(settings), clock, journal))
+    if settings.webhook_url.get_secret_value():
+        from amiguard.notifiers.webhook import Webhook
+
+        notifiers.append(Webhook(webhook_settings(settings), clock, journal))
+    return notifiers
 
 
 def hand_on_letters(before: Settings, settings: Settings, journal: Journal) -> None:

@@ -189,6 +189,18 @@ CATALOGUE: dict[Action, Entry] = {
     Action.MAIL_FAILED: Entry(
         Level.ERROR, "event", ("network",), ("info",), "failure", "A mail could not be handed over."
     ),
+    Action.WEBHOOK_FAILED: Entry(
+        Level.ERROR,
+        "event",
+        ("network",),
+        ("info",),
+        "failure",
+        "A notice could not be posted to the webhook; without an error, because too many waited or amiguard ended.",
+        limited=True,
+    ),
+    Action.WEBHOOK_RECOVERED: Entry(
+        Level.INFO, "event", ("network",), ("info",), "success", "The webhook takes notices again."
+    ),
     Action.CONTROL: Entry(
         Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control socket."
     ),

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from random import SystemRandom
 
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
+from amiguard.notifiers.pausing import pause
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import Session, session
 from amiguard.notifiers.spool import Letter, Spool
 from amiguard.ports import Clock
 
-SHORTEST_PAUSE = 1.0
-LONGEST_PAUSE = 120.0
 PATIENCE = 5 * 86_400_000
 """Milliseconds for which a letter is retried that the server keeps putting off (RFC 5321 section 4.5.4.1: 4-5 days)."""
 
@@ -126,10 +124,3 @@ def _ending() -> bool:
     """Tell whether this task was cancelled: Python 3.11's `wait_for`, which aiosmtplib uses, may swallow that."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def pause(failures: int) -> float:
-    """Return how many seconds to wait after `failures` sessions in a row that brought nothing.
-
-    Half of it is random, so that many servers don't return to a revived mail server at the same moment."""
-    return min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0 ** min(failures, 10)) * SystemRandom().uniform(0.5, 1)

@@ -16,20 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from amiguard.model import Ban, Target, Timestamp
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
+from amiguard.notifiers.facts import Rows, ban_facts, subject
 from amiguard.notifiers.pace import Content
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.whois import Registration
-from amiguard.notifiers.wording import (
-    clean,
-    duration,
-    end_words,
-    evidence_words,
-    host_word,
-    local_time,
-    moment,
-    plural,
-    reason_words,
-)
+from amiguard.notifiers.wording import clean, duration, host_word, local_time, moment, reason_words
 from amiguard.ports import Notice, NoticeKind
 
 TEMPLATES = ("alert", "ban", "digest", "notice")
@@ -37,7 +28,6 @@ TEXT_LIMIT = 2000
 BODY = SMTP.clone(max_line_length=76)  # RFC 2045 section 6.7: quoted-printable lines
 HEAD = SMTP.clone(max_line_length=998)  # RFC 5322 section 2.1.1; some readers show a folded subject with a gap
 
-Rows = list[tuple[str, str]]
 Registrations = Mapping[Target, Registration]
 
 
@@ -99,25 +89,13 @@ class Writer:
         message = EmailMessage(policy=BODY)
         message["From"] = self._settings.sender
         message["To"] = ", ".join(self._settings.to)
-        message["Subject"] = f"[amiguard] {self._hostname}: {self._subject(draft.content)}"
+        message["Subject"] = f"[amiguard] {self._hostname}: {subject(draft.content)}"
         message["Date"] = format_datetime(local_time(draft.at))
         message["Message-ID"] = draft.message_id
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
         message.set_content(self._plain[name].render(values), cte="quoted-printable")
         message.add_alternative(self._html[name].render(values), subtype="html", cte="quoted-printable")
         return message.as_bytes(policy=HEAD)
-
-    def _subject(self, content: Content) -> str:
-        if isinstance(content, Summary):
-            span = duration(max(0, content.until - content.since))
-            return f"{plural(content.count, 'further ban')} in {span}"
-        if isinstance(content, Alert):
-            return content.name if content.count == 1 else f"{content.name}, {content.count} more times"
-        if content.ban is None:
-            return "started" if content.kind is NoticeKind.START else "stopped"
-        ban = content.ban
-        what = f"{ban.reason.value}, {plural(ban.failures, 'failure')}" if ban.failures else ban.reason.value
-        return f"banned {ban.target} ({what})"
 
     def _values(self, draft: Draft, registrations: Registrations) -> tuple[str, dict[str, object]]:
         """Return a template's name and what it shows, all of it cleaned."""
@@ -148,26 +126,10 @@ def _ban_values(ban: Ban, registrations: Registrations) -> dict[str, object]:
     registration = registrations.get(ban.target)
     return {
         "target": ban.target,
-        "facts": _facts(ban),
+        "facts": ban_facts(ban, clean),
         "accounts": [clean(name) for name in ban.accounts[:10]],
         "owner": [] if registration is None else _owner(registration),
     }
-
-
-def _facts(ban: Ban) -> Rows:
-    service = " over ".join(clean(part, 32) for part in (ban.service, ban.transport) if part)
-    rows = [
-        ("Network" if "/" in ban.target else "Address", str(ban.target)),
-        ("Reason", reason_words(ban.reason)),
-        ("Comment", clean(ban.comment)),
-        ("Service", service),
-        ("Failures", str(ban.failures) if ban.failures else ""),
-        ("Evidence", evidence_words(ban)),
-        ("Since", moment(ban.since)),
-        ("Until", end_words(ban)),
-        ("Before", f"banned {plural(ban.earlier, 'time')} before" if ban.earlier else "never banned before"),
-    ]
-    return [row for row in rows if row[1]]
 
 
 def _owner(registration: Registration) -> Rows:

@@ -1,11 +1,12 @@
 """What of the notices is told now, and what is gathered and told together later. Pure.
 
-Bans: the first at once, then one digest an interval. Alerts: of each action the first at once, then together. A start
-and a stop: always at once."""
+Bans: the first at once, then one digest an interval. Alerts, and unbans as one of their actions: the first of each
+action at once, then together. A start and a stop: always at once."""
 
 from __future__ import annotations
 
-from amiguard.model import Timestamp
+from amiguard.journal import Action
+from amiguard.model import Ban, Timestamp
 from amiguard.notifiers.alerts import Alert, Alerts
 from amiguard.notifiers.digest import Digest, Summary
 from amiguard.ports import Notice, NoticeKind
@@ -23,17 +24,26 @@ class Pace:
 
     def admit(self, notice: Notice, now: Timestamp, *, room: bool = True) -> Content | None:
         """Return what is to be told now; None = it was gathered. Without `room` all that can be is gathered."""
-        if notice.ban is not None and notice.kind is NoticeKind.BAN:
-            if room and self._digest.at_once(now):
+        match notice:
+            case Notice(NoticeKind.BAN, ban=Ban() as ban):
+                if room and self._digest.at_once(now):
+                    return notice
+                self._digest.add(ban)
+            case Notice(NoticeKind.UNBAN, ban=Ban(target=target)):
+                text = f"{target} is let through again"
+                repeated = Notice(NoticeKind.ALERT, notice.at, text=text, action=Action.UNBAN)
+                return notice if self._admit_alert(repeated, now, room=room) else None
+            case Notice(NoticeKind.ALERT):
+                return self._admit_alert(notice, now, room=room)
+            case _:
                 return notice
-            self._digest.add(notice.ban)
-            return None
-        if notice.kind is NoticeKind.ALERT:
-            if room and (alert := self._alerts.at_once(notice, now)):
-                return alert
-            self._alerts.add(notice, now)
-            return None
-        return notice
+        return None
+
+    def _admit_alert(self, notice: Notice, now: Timestamp, *, room: bool) -> Alert | None:
+        if room and (alert := self._alerts.at_once(notice, now)):
+            return alert
+        self._alerts.add(notice, now)
+        return None
 
     def wait(self, now: Timestamp) -> float | None:
         """Return in how many seconds the first of what was gathered is due; None = nothing is gathered."""

@@ -29,7 +29,7 @@ class MailSettings:
     password: str = field(default="", repr=False)
     ca_file: Path | None = None
     """Certificates to trust instead of the system's."""
-    events: frozenset[NoticeKind] = frozenset(NoticeKind)
+    events: frozenset[NoticeKind] = frozenset(NoticeKind) - {NoticeKind.UNBAN}
     digest: float = 300
     """After a mail about a ban, further bans are gathered for this long; at least one second."""
     whois: bool = True
@@ -37,3 +37,26 @@ class MailSettings:
     """For opening a session, and again for handing over one mail."""
     waiting: int = 200
     """How many mails the spool holds before the oldest are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """Where notices are posted, and how. Durations are seconds."""
+
+    url: str = field(repr=False)
+    """May hold a token."""
+    hostname: str
+    """This server's name, as messages say it."""
+    version: str = ""
+    secret: str = field(default="", repr=False)
+    """Empty: not signed."""
+    format: Literal["json", "slack", "mattermost", "teams", "ntfy"] = "json"
+    ca_file: Path | None = None
+    """Certificates to trust instead of the system's."""
+    events: frozenset[NoticeKind] = frozenset(NoticeKind)
+    digest: float = 300
+    """How long further bans (in a chat) and alerts are gathered; at least one second."""
+    timeout: float = 10
+    """For one request."""
+    waiting: int = 1000
+    """How many messages wait before the oldest are dropped."""

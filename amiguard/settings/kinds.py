@@ -157,9 +157,14 @@ Mailboxes = Annotated[
     tuple[str, ...], BeforeValidator(_mailboxes), Allowed(f"{MAILBOX}, or more; space or comma between them")
 ]
 MailEvents = Annotated[
-    tuple[NoticeKind, ...],
+    tuple[Literal[NoticeKind.START, NoticeKind.STOP, NoticeKind.BAN, NoticeKind.ALERT], ...],
     BeforeValidator(_events),
     Allowed("words of start, stop, ban and alert; space or comma between them"),
+]
+WebhookEvents = Annotated[
+    tuple[NoticeKind, ...],
+    BeforeValidator(_events),
+    Allowed("words of start, stop, ban, unban and alert; space or comma between them"),
 ]
 FilePaths = Annotated[
     tuple[Path, ...], BeforeValidator(_paths), Allowed("paths without blanks; space or comma between them")
@@ -175,5 +180,8 @@ SocketPath = Annotated[
 ]
 FirewallKind = Annotated[Literal["nftables", "dry-run"], Allowed("nftables or dry-run")]
 SmtpTls = Annotated[Literal["none", "starttls", "tls"], Allowed("none, starttls or tls")]
+WebhookFormat = Annotated[
+    Literal["json", "slack", "mattermost", "teams", "ntfy"], Allowed("json, slack, mattermost, teams or ntfy")
+]
 LogFormat = Annotated[Literal["ecs", "console"], Allowed("ecs or console")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Allowed("debug, info, warning or error")]

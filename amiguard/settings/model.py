@@ -15,6 +15,7 @@ from amiguard.settings.groups.journal import JournalGroup
 from amiguard.settings.groups.mail import MailGroup
 from amiguard.settings.groups.rules import RulesGroup
 from amiguard.settings.groups.store import StoreGroup
+from amiguard.settings.groups.webhook import WebhookGroup
 
 PREFIX = "AMIGUARD_"
 
@@ -22,6 +23,7 @@ PREFIX = "AMIGUARD_"
 class Settings(  # pydantic takes the fields of the last base first
     JournalGroup,
     ControlGroup,
+    WebhookGroup,
     MailGroup,
     StoreGroup,
     FirewallGroup,

@@ -10,6 +10,8 @@ from tests.lab.stage import SECRET, Stage
 pytestmark = pytest.mark.netns
 
 PASSWORD = "Canary-0815-of-the-mail-server"
+TOKEN = "Canary-1147-of-the-webhook-url"
+SIGNING = "Canary-2292-of-the-webhook"
 ATTACKER = "198.18.0.7"
 
 
@@ -20,6 +22,8 @@ def mail(place: Stage) -> None:
         "SMTP_USERNAME": "amiguard",
         "SMTP_PASSWORD": PASSWORD,
         "WHOIS": "false",
+        "WEBHOOK_URL": f"http://user:{TOKEN}@127.0.0.1:1/{TOKEN}?auth={TOKEN}",
+        "WEBHOOK_SECRET": SIGNING,
         "LOG_LEVEL": "debug",
     }
 
@@ -35,6 +39,7 @@ async def test_secrets_are_in_no_log_no_argument_and_no_file(place: Stage) -> No
     await place.guess(ATTACKER, times=5)
     await daemon.told("ban")
     await daemon.told("mail-failed")
+    await daemon.told("webhook-failed")
     place.server.kick()
     await daemon.told("ami-lost")
     arguments = daemon.arguments()
@@ -42,7 +47,7 @@ async def test_secrets_are_in_no_log_no_argument_and_no_file(place: Stage) -> No
     assert await daemon.stop() == 0
 
     assert place.server.logins[0]["Secret"] == SECRET
-    for secret in (SECRET, PASSWORD):
+    for secret in (SECRET, PASSWORD, TOKEN, SIGNING):
         assert secret.encode() not in arguments + left_behind(place)
         assert secret not in status
 

@@ -131,6 +131,11 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
     Action.STORE_RECOVERED: ("the database takes changes again", {}),
     Action.MAIL_SENT: ("", {"count": 1}),
     Action.MAIL_FAILED: ("will be tried again", {"count": 2, "error": NotifierError("the server answered 451")}),
+    Action.WEBHOOK_FAILED: (
+        "will be tried again",
+        {"waiting": 3, "error": NotifierError("https://chat.example.org: HTTP status 500")},
+    ),
+    Action.WEBHOOK_RECOVERED: ("", {"waiting": 2}),
     Action.CONTROL: ("ban", {"target": "198.51.100.0/24"}),
     Action.OVERLOAD: ("left out lines: 12000 failure", {"left_out": 12_000}),
     Action.INTERNAL_ERROR: ("an event could not be handled", {"error": KeyError("EventTV")}),

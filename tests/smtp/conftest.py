@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from amiguard.notifiers import delivery
+from amiguard.notifiers import pausing
 from tests.lab.journal import RecordingJournal
 
 
@@ -42,4 +42,4 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once: the pauses themselves are tested in tests/unit/notifiers."""
-    monkeypatch.setattr(delivery, "SHORTEST_PAUSE", 0.02)
+    monkeypatch.setattr(pausing, "SHORTEST_PAUSE", 0.02)

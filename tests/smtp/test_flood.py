@@ -36,7 +36,7 @@ async def test_ten_thousand_bans_make_one_mail_at_once_and_one_digest(spool: Pat
         assert len(digest.as_bytes()) < 50_000
 
         # Quiet again for an interval: the next one is told by itself.
-        await until(lambda: mail._pace._digest.wait(clock()) is None and not mail._digest._left(clock()))
+        await until(lambda: mail._pace._digest.wait(clock()) is None and not mail._pace._digest._left(clock()))
         mail.post(ban_notice("203.0.113.9"))
         await until(lambda: len(sink.envelopes) == 3)
         assert "banned 203.0.113.9 (" in sink.messages[2]["Subject"]

@@ -10,13 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 KNOWN_IN = {
-    "aiohttp": ("amiguard/control/", "amiguard/notifiers/whois.py"),
+    "aiohttp": ("amiguard/control/", "amiguard/notifiers/whois.py", "amiguard/notifiers/webhook/request.py"),
     "aiosmtpd": ("amiguard/demo/mailbox.py",),
     "aiosmtplib": ("amiguard/notifiers/smtp.py",),
     "aiosqlite": ("amiguard/stores/",),
     "asyncinotify": ("amiguard/sources/logfile/watching.py",),
     "dotenv": ("amiguard/settings/places.py",),
-    "jinja2": ("amiguard/notifiers/message.py",),
+    "jinja2": ("amiguard/notifiers/message.py", "amiguard/notifiers/webhook/layout.py"),
     "panoramisk": ("amiguard/sources/ami/protocol.py",),
     "pydantic": ("amiguard/settings/",),
     "pydantic_settings": ("amiguard/settings/model.py",),

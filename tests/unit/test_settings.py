@@ -87,7 +87,7 @@ def test_without_further_settings_the_documented_defaults_hold() -> None:
     assert settings.firewall == "nftables"
     assert settings.mail_to == ()
     assert settings.mail_from.startswith("amiguard@")
-    assert settings.mail_events == tuple(NoticeKind)
+    assert settings.mail_events == (NoticeKind.START, NoticeKind.STOP, NoticeKind.BAN, NoticeKind.ALERT)
     assert settings.mail_spool == Path("/var/lib/amiguard/mail")
     assert (settings.log_format, settings.log_level) == ("ecs", "info")
 
@@ -396,3 +396,28 @@ def test_what_is_not_utf_8_is_refused_without_being_shown(name: str) -> None:
 def test_a_secret_that_pydantic_refuses_is_not_shown_either() -> None:
     assert _not_allowed("ami_secret", Given("canary-4711", "")) == "is not allowed; give a secret"
     assert _not_allowed("ami_port", Given("x", "")).startswith("'x' is not allowed")
+
+
+@pytest.mark.parametrize(
+    ("url", "format", "mistake"),
+    [
+        ("ftp://example.org/canary", "json", "is no URL"),
+        ("https:///canary", "slack", "is no URL"),
+        ("https://example.org:0/canary", "json", "is no URL"),
+        ("https://[canary", "json", "is no URL"),
+        ("https://ntfy.example.org", "ntfy", "ends without a topic"),
+        ("https://ntfy.example.org/canary/", "ntfy", "ends without a topic"),
+    ],
+)
+def test_a_webhook_url_must_be_one_and_is_never_shown(url: str, format: str, mistake: str) -> None:  # noqa: A002 -- the setting's word
+    (line,) = problems(WEBHOOK_URL=url, WEBHOOK_FORMAT=format)
+
+    assert line.startswith(f"AMIGUARD_WEBHOOK_URL: {mistake}")
+    assert "canary" not in line
+
+
+def test_a_webhook_is_told_everything_and_mail_no_unbans() -> None:
+    settings = loaded(WEBHOOK_URL="https://hooks.example.org/x")
+
+    assert settings.webhook_events == tuple(NoticeKind)
+    assert set(settings.webhook_events) - set(settings.mail_events) == {NoticeKind.UNBAN}

@@ -61,9 +61,12 @@ class MailGroup(BaseModel):
     )
     smtp_username: Text = Field("", description="the login at the mail server; empty = none")
     smtp_password: Secret = Field(SecretStr(""), validate_default=True, description="its password")
-    mail_events: MailEvents = Field(tuple(NoticeKind), description="what is mailed")
+    mail_events: MailEvents = Field(
+        (NoticeKind.START, NoticeKind.STOP, NoticeKind.BAN, NoticeKind.ALERT), description="what is mailed"
+    )
     mail_digest: Duration = Field(
-        5 * UNITS["m"], description="the first ban is mailed at once, later ones together once in this time"
+        5 * UNITS["m"],
+        description="the first ban is told at once, later ones together once in this time; so are alerts",
     )
     mail_spool: FilePath = Field(
         default_factory=_spool,

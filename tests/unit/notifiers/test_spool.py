@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from amiguard.errors import NotifierError
-from amiguard.notifiers.delivery import LONGEST_PAUSE, SHORTEST_PAUSE, pause
+from amiguard.notifiers.pausing import LONGEST_PAUSE, SHORTEST_PAUSE, pause
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.spool import HELD_LIMIT, Letter, Spool, letter_name
 from amiguard.ports import NoticeKind

@@ -1,0 +1,147 @@
+"""One HTTP request: hands a body over and reads no more of the answer than its status. Its errors are translated here.
+
+The URL may hold a token, so neither it nor what aiohttp says of it reaches an error: only scheme, host and port do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from amiguard.errors import NotifierError
+from amiguard.notifiers.settings import WebhookSettings
+
+LONGEST_WAIT = 300
+"""Seconds that a receiver may ask us to wait."""
+AGAIN = frozenset({408, 425, 429, *range(500, 600)})
+"""Answers after which the same request may succeed later (RFC 9110, RFC 8470, RFC 6585)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the receiver said."""
+
+    status: int
+    wait: float = 0
+    """Seconds for which it wants to be left alone."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether it has the message now."""
+        return 200 <= self.status < 300  # noqa: PLR2004 -- HTTP's successes
+
+    @property
+    def final(self) -> bool:
+        """Whether it would give the same answer again. A redirect is: following it could lead anywhere."""
+        return self.status not in AGAIN
+
+
+class Line:
+    """A connection to the receiver, opened when it is needed and kept between requests."""
+
+    def __init__(self, session: aiohttp.ClientSession, settings: WebhookSettings) -> None:
+        self._session = session
+        self._settings = settings
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Hand `body` over.
+
+        Raises:
+            NotifierError: there was no answer.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._settings.timeout),
+                self._session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+            ):
+                return Answer(response.status, wait_of(response.headers.get("Retry-After", "")))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise fault(error, self._settings) from None  # its text may hold the URL
+
+
+@asynccontextmanager
+async def line(settings: WebhookSettings) -> AsyncIterator[Line]:
+    """Open a line; close it at the end.
+
+    Raises:
+        NotifierError: the certificates to trust can't be read.
+    """
+    context = await asyncio.to_thread(trust, settings.ca_file)
+    async with aiohttp.ClientSession(
+        # A connection is kept for less than any server keeps it: one that ends just then would cost a try.
+        connector=aiohttp.TCPConnector(limit=1, ssl=context, keepalive_timeout=3),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),  # `post` has one for all
+        headers={"User-Agent": f"amiguard/{settings.version}", "Content-Type": "application/json"},
+        auto_decompress=False,  # a small answer could grow without bound
+    ) as session:
+        yield Line(session, settings)
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Return whom to trust. Raises NotifierError."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise NotifierError(f"can't read the certificates in {ca_file}: {type(error).__name__}") from error
+
+
+def wait_of(retry_after: str) -> float:
+    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), bounded; a date counts as nothing."""
+    return float(min(int(retry_after), LONGEST_WAIT)) if re.fullmatch(r"[0-9]{1,9}", retry_after) else 0.0
+
+
+def where(url: str) -> str:
+    """Return the part of a URL that holds no secret: `https://chat.example.org`."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def fault(error: Exception, settings: WebhookSettings) -> NotifierError:
+    """Return why there was no answer, by the type of what aiohttp raised."""
+    match error:
+        case TimeoutError():
+            why = f"no answer within {settings.timeout:g} s"
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            why = "its certificate can't be trusted"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            why = "it does not speak TLS as we do"
+        case aiohttp.ClientConnectorDNSError():
+            why = "its name can't be resolved"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+            why = "it closed the connection"
+        case aiohttp.ClientOSError(errno=int(number)) | OSError(errno=int(number)):
+            why = os.strerror(number)
+        case aiohttp.ClientResponseError():
+            why = "its answer is no HTTP"
+        case _:
+            why = type(error).__name__
+    return NotifierError(f"{where(settings.url)}: {why}")
+
+
+async def probe(settings: WebhookSettings) -> str:
+    """Connect and send nothing, for `amiguard check`; return one line.
+
+    Raises:
+        NotifierError: the webhook would not work now, and why.
+    """
+    parts = urlsplit(settings.url)
+    secure = parts.scheme == "https"
+    context = await asyncio.to_thread(trust, settings.ca_file) if secure else None
+    try:
+        async with asyncio.timeout(settings.timeout):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or (443 if secure else 80), ssl=context
+            )
+            writer.close()
+    except OSError as error:
+        raise fault(error, settings) from None
+    return f"{where(settings.url)} takes connections; nothing was posted"
