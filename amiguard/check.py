@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from amiguard.asterisk.log.reading import Kind
 from amiguard.errors import AmiguardError
 from amiguard.firewalls import nftables
-from amiguard.notifiers import smtp
+from amiguard.notifiers import smtp, webhook
 from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
 from amiguard.stores import probe as database
-from amiguard.wiring import ami_settings, mail_settings
+from amiguard.wiring import ami_settings, mail_settings, webhook_settings
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
 
@@ -43,6 +43,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         "firewall": _firewall,
         "database": _database,
         "mail": _mail,
+        "webhook": _webhook,
     }
     yield Finding("settings", ok=True, text="all valid")
     for name, probe in probes.items():
@@ -79,3 +80,9 @@ async def _mail(settings: Settings) -> str:
     if not settings.mail_to:
         return "off: AMIGUARD_MAIL_TO is empty"
     return await smtp.probe(mail_settings(settings))
+
+
+async def _webhook(settings: Settings) -> str:
+    if not settings.webhook_url.get_secret_value():
+        return "off: AMIGUARD_WEBHOOK_URL is empty"
+    return await webhook.probe(webhook_settings(settings))

@@ -11,7 +11,15 @@ from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.ports import Clock, Notifier, Position
 from amiguard.settings import Settings
-from amiguard.wiring import ami_source, hand_on_letters, handover_of, log_intake, log_source, notifiers_of
+from amiguard.wiring import (
+    ami_source,
+    hand_on_letters,
+    hand_on_messages,
+    handover_of,
+    log_intake,
+    log_source,
+    notifiers_of,
+)
 
 HANDED_ON = 0.0
 """Seconds that a replaced notifier gets to deliver: its successor delivers what it leaves in the spool."""
@@ -95,6 +103,9 @@ class Parts:
         self.notifiers[:] = notifiers_of(settings, self._journal, self._clock)
         for notifier in old:
             await self._end(notifier)
+        if before.webhook_url.get_secret_value() and settings.webhook_url.get_secret_value():
+            hand_on_messages(old, self.notifiers)
+        for notifier in old:
             await notifier.drain(HANDED_ON)
         if before.mail_spool != settings.mail_spool:
             await asyncio.to_thread(hand_on_letters, before, settings, self._journal)

@@ -20,6 +20,7 @@ from amiguard.settings.groups.jail import JailGroup
 from amiguard.settings.groups.journal import JournalGroup
 from amiguard.settings.groups.mail import MailGroup
 from amiguard.settings.groups.rules import RulesGroup
+from amiguard.settings.groups.webhook import WebhookGroup
 from amiguard.settings.model import PREFIX
 from amiguard.wiring import firewall_of, policy_of, prove_ami
 
@@ -27,9 +28,9 @@ LOG = frozenset({"asterisk_log", "asterisk_timezone"})
 AMI = frozenset(AsteriskGroup.model_fields) - LOG
 JAIL = frozenset(JailGroup.model_fields) | frozenset(RulesGroup.model_fields)
 FIREWALL = frozenset(FirewallGroup.model_fields)
-MAIL = frozenset(MailGroup.model_fields)
+NOTIFIERS = frozenset(MailGroup.model_fields) | frozenset(WebhookGroup.model_fields)
 JOURNAL = frozenset(JournalGroup.model_fields)
-LIVE = JAIL | FIREWALL | LOG | AMI | MAIL | JOURNAL
+LIVE = JAIL | FIREWALL | LOG | AMI | NOTIFIERS | JOURNAL
 """What can change while the daemon runs. The rest needs a restart: `docs/operations.md` names it."""
 
 
@@ -71,7 +72,7 @@ class Reloading:
             await self._relocate(new)
         self.settings = new
         self._guard.reconfigure(policy_of(new), new.ignoreip, log_followed=bool(new.asterisk_log))
-        if changed & MAIL:
+        if changed & NOTIFIERS:
             await self._parts.replace_notifiers(old, new)
         if changed & LOG:
             await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed)

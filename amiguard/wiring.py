@@ -20,6 +20,7 @@ from amiguard.ports import Clock, Firewall, Notifier, Position
 from amiguard.settings import Settings
 
 if TYPE_CHECKING:
+    from amiguard.notifiers.webhook import Webhook
     from amiguard.sources.ami import AmiSettings, AmiSource, Handover
     from amiguard.sources.logfile import LogIntake, LogSource
 
@@ -160,10 +161,29 @@ def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Not
 
         notifiers.append(Mail(mail_settings(settings), clock, journal))
     if settings.webhook_url.get_secret_value():
-        from amiguard.notifiers.webhook import Webhook
-
-        notifiers.append(Webhook(webhook_settings(settings), clock, journal))
+        notifiers.append(_webhook(settings, journal, clock))
     return notifiers
+
+
+def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
+    from amiguard.notifiers.webhook import Webhook
+
+    wanted = webhook_settings(settings)
+    if wanted.format == "json":
+        return Webhook(wanted, clock, journal)
+    from amiguard.notifiers.webhook.layout import Layout
+
+    return Webhook(wanted, clock, journal, Layout(wanted.format, wanted.url))
+
+
+def hand_on_messages(old: Sequence[Notifier], new: Sequence[Notifier]) -> None:
+    """Let the new webhook tell what waits in the old one; it waits in memory only."""
+    from amiguard.notifiers.webhook import Webhook
+
+    for one in old:
+        for other in new:
+            if isinstance(one, Webhook) and isinstance(other, Webhook):
+                one.hand_on(other)
 
 
 def hand_on_letters(before: Settings, settings: Settings, journal: Journal) -> None:

@@ -251,6 +251,7 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
             "AMIGUARD_MAIL_TO": "root@example.com",
             "AMIGUARD_SMTP_HOST": "127.0.0.1",
             "AMIGUARD_SMTP_PORT": "1",
+            "AMIGUARD_WEBHOOK_URL": "http://127.0.0.1:1/geheim",
         }
     )
 
@@ -263,6 +264,7 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
         ("firewall", True),
         ("database", False),
         ("mail", False),
+        ("webhook", False),
     ]
     assert all(finding.text for finding in findings)
     assert "geheim" not in str(findings)
@@ -305,5 +307,6 @@ async def test_check_ends_with_1_when_something_fails_and_says_so_in_lines_or_js
         ["ok", "firewall"],
         ["ok", "database"],
         ["ok", "mail"],
+        ["ok", "webhook"],
     ]
-    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, True, True, True, True]
+    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, True, True, True, True, True]

@@ -11,6 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
@@ -18,8 +19,7 @@ from amiguard.model import Timestamp
 from amiguard.notifiers.pace import Content, Pace
 from amiguard.notifiers.pausing import pause
 from amiguard.notifiers.settings import WebhookSettings
-from amiguard.notifiers.webhook.chat import card
-from amiguard.notifiers.webhook.layout import Layout
+from amiguard.notifiers.webhook.chat import Card, card
 from amiguard.notifiers.webhook.payload import payload
 from amiguard.notifiers.webhook.request import Line, line, where
 from amiguard.notifiers.webhook.signature import headers
@@ -41,14 +41,29 @@ class Message:
     refusals: int = 0
 
 
-class Webhook:
-    """A `ports.Notifier` that posts JSON. Programs (`json`) get every ban and unban, people the first and digests."""
+class CardLayout(Protocol):
+    """How a chat wants a card: `layout.Layout`."""
 
-    def __init__(self, settings: WebhookSettings, clock: Clock, journal: Journal) -> None:
+    @property
+    def url(self) -> str:
+        """Where to post."""
+
+    def body(self, card: Card) -> bytes:
+        """Return the body of a request."""
+
+
+class Webhook:
+    """A `ports.Notifier` that posts JSON.
+
+    With a `layout` it tells people: of bans the first, then digests. Without it tells programs: every ban and unban."""
+
+    def __init__(
+        self, settings: WebhookSettings, clock: Clock, journal: Journal, layout: CardLayout | None = None
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._journal = journal
-        self._layout = None if settings.format == "json" else Layout(settings.format, settings.url)
+        self._layout = layout
         self._sender = {"host": settings.hostname, "version": settings.version}
         self._pace = Pace(int(settings.digest * 1000))
         self._waiting: deque[Message] = deque()
@@ -92,6 +107,8 @@ class Webhook:
     async def drain(self, grace: float) -> None:
         """Deliver what waits, for at most `grace` seconds; what is left then is lost."""
         self._gather(early=True)
+        if not self._waiting:
+            return
         try:
             async with asyncio.timeout(grace), line(self._settings) as opened:
                 while self._waiting and await self._attempt(opened) is None:
@@ -102,6 +119,12 @@ class Webhook:
             self._failed(error)
         if self._waiting:
             self._lose("amiguard ends; what waits is lost", len(self._waiting))
+
+    def hand_on(self, successor: Webhook) -> None:
+        """Let `successor` tell what waits: other settings are in force. Called once `run` has ended."""
+        self._gather(early=True)
+        successor._waiting.extendleft(reversed(self._waiting))
+        self._waiting.clear()
 
     async def _deliver(self, opened: Line) -> None:
         failures = 0

@@ -19,6 +19,7 @@ from amiguard.journal import Action
 from amiguard.notifiers import pausing
 from amiguard.notifiers.settings import WebhookSettings
 from amiguard.notifiers.webhook import Webhook, notifier, probe
+from amiguard.notifiers.webhook.layout import Layout
 from amiguard.notifiers.webhook.signature import headers
 from amiguard.ports import Notice, NoticeKind
 from tests.lab.journal import RecordingJournal
@@ -203,6 +204,20 @@ async def test_a_stop_waits_for_a_slow_receiver_no_longer_than_its_grace(journal
     assert errors(journal) == ["amiguard ends; what waits is lost"]
 
 
+async def test_a_successor_tells_what_waits_first(journal: RecordingJournal) -> None:
+    async with receiving(Receiver()) as receiver:
+        old = Webhook(settings("http://127.0.0.1:1/"), clock, journal)
+        new = Webhook(settings(receiver.url), clock, journal)
+        old.post(ban_notice("192.0.2.1"))
+        new.post(ban_notice("192.0.2.2"))
+        old.hand_on(new)
+        await old.drain(0)
+        await new.drain(5)
+
+    assert addresses(receiver) == ["192.0.2.1", "192.0.2.2"]
+    assert journal.lines == []
+
+
 async def test_only_the_chosen_events_are_posted(journal: RecordingJournal) -> None:
     async with receiving(Receiver()) as receiver:
         webhook = Webhook(settings(receiver.url, events=frozenset({NoticeKind.STOP})), clock, journal)
@@ -228,7 +243,7 @@ async def test_alerts_are_posted_at_once_and_their_repetitions_together(journal:
 
 async def test_people_get_the_first_ban_and_a_digest(journal: RecordingJournal) -> None:
     async with receiving(Receiver()) as receiver:
-        webhook = Webhook(settings(receiver.url, format="slack"), clock, journal)
+        webhook = Webhook(settings(receiver.url), clock, journal, Layout("slack", receiver.url))
         for number in range(50):
             webhook.post(ban_notice(f"192.0.2.{number}"))
             webhook.post(Notice(NoticeKind.UNBAN, NOW, ban(f"192.0.2.{number}")))
