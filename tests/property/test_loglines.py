@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amiguard.asterisk.log import jsonlines, notices, usual
 from amiguard.asterisk.log.explain import explain
-from amiguard.asterisk.log.jsonlines import decode
 from amiguard.asterisk.log.reading import LONGEST, Channel, LogReader
 from amiguard.asterisk.log.table import TABLE
 
@@ -160,21 +160,57 @@ def security(event: bytes, service: bytes, account: bytes, session: bytes, behin
     )  # fmt: skip
 
 
-@given(st.text(max_size=80), st.sampled_from(["chan_sip.c", "manager.c"]), st.booleans())
-def test_an_object_is_decoded_as_json_is(message: str, file: str, spaced: bool) -> None:
+@st.composite
+def nearly_usual(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """Source file and message of a line that nearly every attempt writes, with something strange in it at most."""
+    strange = draw(st.integers(0, 4))
+    user, call_id, end = (
+        draw(TEXT) if strange == place else usual for place, usual in enumerate((b"100", b"a-1", b""))
+    )
+    source = draw(st.sampled_from([b"192.0.2.1:5060", b"1.2.3.4.5:1", b"192.0.2.1:65536", b"[2001:db8::1]:5060"]))
+    header = draw(st.sampled_from([b"<sip:%b@h>", b'"%b" <sip:100@h:5060>', b"<sips:100@%b>"])) % user
+    return draw(
+        st.sampled_from(
+            [
+                (b"pjsip_distributor.c", b"Request 'REGISTER' from '%b' failed for '%b' (callid: %b) - %b"),
+                (b"chan_sip.c", b"Registration from '%b' failed for '%b'%.0b - %b"),
+            ]
+        ).map(lambda form: (form[0], form[1] % (header, source, call_id, draw(REASON) + end)))
+    )
+
+
+@given(nearly_usual())
+def test_a_usual_line_says_what_the_table_says_of_it(line: tuple[bytes, bytes]) -> None:
+    file, message = line
+    escaped = json.dumps(message.decode("latin-1") + "\n", ensure_ascii=False).encode("latin-1")[1:] + b"}}"
+    said = notices.read(notices.BY_START[file][b"R"], b"NOTICE", message, proves=True)
+
+    for found in (
+        usual.read(usual.PLAIN, file, b"NOTICE", message, 0),
+        usual.read(usual.JSON, file, b"NOTICE", escaped, 0),
+    ):
+        assert found in {None, said}
+
+
+@given(st.text(max_size=80), st.sampled_from(["chan_sip.c", "manager.c"]))
+def test_an_object_as_asterisk_writes_it_is_read_as_any_object_is(said: str, file: str) -> None:
     found = {
         "hostname": "h",
         "timestamp": "2026-11-22 10:00:00",
         "identifiers": {"lwp": 7, "callid": ""},
-        "logmsg": {"location": {"filename": file, "function": "f", "line": 1}, "level": "NOTICE", "message": message},
+        "logmsg": {"location": {"filename": file, "function": "f", "line": 1}, "level": "NOTICE", "message": said},
     }
-    separators = (", ", ": ") if spaced else (",", ":")
-    line = json.dumps(found, separators=separators, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    line = json.dumps(found, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
-    decoded = decode(line)
+    head = jsonlines.HEAD.match(line)
+    decoded = jsonlines.decode(line)
 
-    assert decoded is None or decoded.message == message.removesuffix("\n").encode("utf-8", "surrogatepass")
-    assert decoded is not None or any("\ud800" <= character <= "\udfff" for character in message)
+    assert head is not None
+    if decoded is None:
+        assert any("\ud800" <= character <= "\udfff" for character in said)
+    else:
+        assert head.groups() == (decoded.date, decoded.thread, decoded.file, decoded.level)
+        assert jsonlines.message(line, head.end()) == decoded.message
 
 
 REQUEST = DATE + b"NOTICE[1] res_pjsip/pjsip_distributor.c: Request 'R' from '"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from amiguard.asterisk.schema import TEXT_LIMIT
@@ -13,6 +14,16 @@ ENDPOINT = rb"[0-9A-Za-z:.%\[\]_-]{2,90}"
 `2001:db8::1`, `[2001:db8::1]:5060`, with a zone behind a link-local one. `endpoint` judges what it holds."""
 
 HIGHEST_PORT = 65535
+
+
+def lacking(groups: Iterable[str], pattern: bytes) -> bytes:
+    """Return a pattern that never matches, and captures those of `groups` that `pattern` does not.
+
+    As the last alternative of a pattern's end it gives all patterns the same groups, so that one call fetches them, and
+    costs nothing: one optional group after the other would take a fifth of the time of a match."""
+    return b"(?!)" + b"".join(
+        b"(?P<" + name.encode() + b">)" for name in groups if b"(?P<" + name.encode() + b">" not in pattern
+    )
 
 
 @lru_cache(65536)

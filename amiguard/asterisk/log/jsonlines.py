@@ -9,18 +9,21 @@ import json
 import re
 from typing import NamedTuple
 
+HEAD = re.compile(
+    rb'\{"hostname":"[^"\\]*+","timestamp":"([^"\\]*+)","identifiers":\{"lwp":([0-9]{1,10}),"callid":"[^"\\]*+"\},'
+    rb'"logmsg":\{"location":\{"filename":"(?:[^"\\]*/)?([^"\\]*+)","function":"[^"\\]*+","line":[0-9]{1,10}\},'
+    rb'"level":"([A-Z]{1,16})","message":"'
+)
+"""An object as Asterisk 16 to 22 write it, up to its message. Captures the date, the thread, the source file without
+its directory, and the level."""
+
+MESSAGE = re.compile(rb'((?:[^"\\]++|\\.)*+)"\}\}\Z')
+"""The rest of such an object. Any other is decoded in full."""
+
 FILENAME = b'"filename":'
 LEVEL = b'"level":'
 INITIALS = b"NWES"
 """What the levels begin with that may tell of an attempt: NOTICE, WARNING, ERROR, SECURITY."""
-
-OBJECT = re.compile(
-    rb'\{"hostname": ?"(?:[^"\\]|\\.)*+", ?"timestamp": ?"([^"\\]*+)", ?'
-    rb'"identifiers": ?\{"lwp": ?([0-9]{1,10}), ?"callid": ?"[^"\\]*+"\}, ?'
-    rb'"logmsg": ?\{"location": ?\{"filename": ?"([^"\\]*+)", ?"function": ?"[^"\\]*+", ?"line": ?[0-9]{1,10}\}, ?'
-    rb'"level": ?"([A-Z]{1,16})", ?"message": ?"((?:[^"\\]++|\\.)*+)"\}\}\Z'
-)
-"""An object as Asterisk 16 to 22 write it. Any other is decoded in full."""
 
 
 class Line(NamedTuple):
@@ -31,6 +34,23 @@ class Line(NamedTuple):
     thread: bytes
     file: bytes
     message: bytes
+
+
+def message(line: bytes, start: int) -> bytes | None:
+    """Return the message that begins behind a `HEAD` that ends at `start`, without its last line feed; None = the line
+    does not end as Asterisk ends it."""
+    found = MESSAGE.match(line, start)
+    if found is None:
+        return None
+    said = found[1]
+    if said.endswith(b"\\n") and not said.endswith(b"\\\\n"):
+        said = said[:-2]
+    if b"\\" not in said:
+        return said
+    try:
+        return _bytes(json.loads(b'"' + said + b'"'))
+    except ValueError:
+        return None
 
 
 def hint(line: bytes) -> bytes:
@@ -45,22 +65,7 @@ def hint(line: bytes) -> bytes:
 
 
 def decode(line: bytes) -> Line | None:
-    """Return what a line says; None = it is no log object of Asterisk, or was cut."""
-    found = OBJECT.match(line)
-    if found is None:
-        return _decode_any(line)
-    date, thread, file, level, message = found.groups()
-    if message.endswith(b"\\n") and not message.endswith(b"\\\\n"):
-        message = message[:-2]
-    if b"\\" in message:
-        try:
-            message = json.loads(b'"' + message + b'"').encode("utf-8", "surrogatepass")
-        except ValueError:
-            return None
-    return tuple.__new__(Line, (date, level, thread, _base(file), message))
-
-
-def _decode_any(line: bytes) -> Line | None:
+    """Return what a line says, in whatever order; None = it is no log object of Asterisk, or was cut."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -69,14 +74,14 @@ def _decode_any(line: bytes) -> Line | None:
         case {
             "timestamp": str(date),
             "identifiers": {"lwp": int(thread)},
-            "logmsg": {"location": {"filename": str(file)}, "level": str(level), "message": str(message)},
+            "logmsg": {"location": {"filename": str(file)}, "level": str(level), "message": str(said)},
         }:
             return Line(
                 _bytes(date),
                 _bytes(level),
                 str(thread).encode(),
                 _base(_bytes(file)),
-                _bytes(message.removesuffix("\n")),
+                _bytes(said.removesuffix("\n")),
             )
     return None
 

@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from amiguard.asterisk.log.fields import HIGHEST_PORT, address, endpoint, text
 from amiguard.asterisk.log.table import ONLY, ROWS, Row
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.model import Address
 
-
-class Notice(NamedTuple):
-    """What a line says. `address` None: nobody knows of whom. `event` None: nothing that counts."""
-
-    shape: str
-    address: Address | None
-    event: SecurityEvent | None
+Notice = tuple[str, Address | None, SecurityEvent | None]
+"""What a line says: its shape; of whom, None where nobody knows; the event, None where nothing counts."""
 
 
-def _starts(rows: tuple[Row, ...]) -> re.Pattern[bytes]:
-    """Return what the message of one of these rows begins with, to put off most others with one step."""
-    starts = {row.form.partition("%s")[0].encode() for row in rows}
-    return re.compile(b"|".join(sorted(map(re.escape, starts))))
+def _by_start(rows: tuple[Row, ...]) -> dict[bytes, tuple[Row, ...]]:
+    starts = {bytes([byte]): ("%s", chr(byte)) for byte in range(256)}
+    fitting = {byte: tuple(row for row in rows if row.form.startswith(start)) for byte, start in starts.items()}
+    return {byte: rows for byte, rows in fitting.items() if rows}
 
 
-_STARTS = {file: (_starts(rows), rows) for file, rows in ROWS.items()}
+BY_START = {file: _by_start(rows) for file, rows in ROWS.items()}
+"""For each of Asterisk's source files, and each first byte of a message: the rows that may fit."""
 
 
-def read(file: bytes, level: bytes, line: bytes, start: int, *, proves: bool) -> Notice | None:
-    """Return what the message from `start` on says; None = no row fits.
+def read(rows: tuple[Row, ...], level: bytes, message: bytes, *, proves: bool) -> Notice | None:
+    """Return what a message says by the first of `rows` that fits; None = none does.
 
     `proves`: whether a transport that the line names, or implies, is to be believed."""
-    starts, rows = _STARTS[file]
-    if starts.match(line, start) is None:
-        return None
     for row in rows:
-        found = row.pattern.match(line, start)
+        found = row.pattern.match(message)
         if found is not None and level in row.levels:
             notice = _judge(row, found, proves=proves)
             if notice is not None:
@@ -49,11 +41,11 @@ def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
     reason, before, at, port, account, session, transport = found.group(*row.groups)
     shape, name, acl = row.outcomes[reason or ONLY]
     if at is None:
-        return Notice(shape, None, None)
+        return shape, None, None
     if row.mark is not None and (row.whole is None or b'"' in before):
         place = _place(row, row.mark, found)
         if place is None:
-            return Notice(shape, None, None)
+            return shape, None, None
         if place is not found:
             at, session = place["at"], session and found.string[place.end() : found.end("session")]
     source = endpoint(at) if port is None else _host_port(at, port)
@@ -68,7 +60,7 @@ def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
                 text(_user(before) if row.header else account), text(session) if session else "", acl, False, False,
             ),
         )  # fmt: skip
-    return tuple.__new__(Notice, (shape, source[0], event))
+    return shape, source[0], event
 
 
 def _place(row: Row, mark: re.Pattern[bytes], found: re.Match[bytes]) -> re.Match[bytes] | None:

@@ -37,7 +37,7 @@ class Pairs:
 
     def counts(self, notice: Notice, thread: bytes, at: Timestamp) -> bool:
         """Whether this line tells of an attempt that no line before it told of."""
-        shape = notice.shape
+        shape, address, _ = notice
         if shape in ANNOUNCED:
             announced = self._take((thread, shape)) == _who(notice)
             return announced if shape == "pjsip-global-acl" else not announced
@@ -50,7 +50,7 @@ class Pairs:
                 return False
             self._keep(key, None, at)
         elif shape == "manager-line-too-long":
-            key = (shape, thread, notice.address)
+            key = (shape, thread, address)
             again = key in self._seen
             self._keep(key, None, at)
             return not again
@@ -68,4 +68,5 @@ class Pairs:
 
 
 def _who(notice: Notice) -> Hashable:
-    return notice.address, notice.event.account if notice.event is not None else ""
+    _, address, event = notice
+    return address, event.account if event is not None else ""

@@ -16,17 +16,17 @@ LEVELS = rb"NOTICE|WARNING|ERROR|SECURITY"
 
 ORIGIN = (
     rb"(?P<level>" + LEVELS + rb") ?\[(?P<thread>\d{1,10})\](?:\[C-[0-9a-f]{1,16}\])?:? "
-    rb"(?:(?:[a-z0-9_]{1,32}/){0,3}(?P<file>[A-Za-z0-9_]{1,48}\.c|Ext\. s)"
+    rb"(?:(?:[a-z0-9_/]{1,96}/)?(?P<file>[A-Za-z0-9_]{1,48}\.c|Ext\. s)"
     rb"(?::\d{1,6}(?: in)? [A-Za-z0-9_@ .-]{1,80})?): {1,2}"
 )
-DATE = rb"\[(?P<date>[^\]\n]{1,64})\] "
-BRACKETED = re.compile(rb"(?P<stamp>(?!))?" + DATE + ORIGIN)
+DATE = rb"(?P<date>[^\]\n]{1,64})\] "
+BRACKETED = re.compile(rb"(?:\[|(?!)(?P<stamp>))" + DATE + ORIGIN)
 SYSLOG = re.compile(
     rb"(?:<\d{1,3}>)?(?:(?P<stamp>[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
     rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
     rb"|\d{9,11}\.\d{1,9})"
     rb" \S{1,255} [A-Za-z0-9_.-]{0,32}asterisk[A-Za-z0-9_.-]{0,32}(?:\[\d{1,10}\])?: {1,2})?"
-    rb"(?:" + DATE + rb")?" + ORIGIN
+    rb"(?:\[" + DATE + rb")?" + ORIGIN
 )
 BANNER = re.compile(rb"\[[^\]\n]{1,64}\] Asterisk \S{1,64} built by ")
 """What Asterisk writes whenever it opens a log file, `[json]` ones too (`make_logchannel`)."""

@@ -7,11 +7,13 @@ never proves an address, whatever transport it names. A line of a JSON file can'
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, tzinfo
 from enum import StrEnum
 from typing import NamedTuple
 
-from amiguard.asterisk.log import jsonlines, notices, prefix
+from amiguard.asterisk.log import jsonlines, notices, prefix, usual
+from amiguard.asterisk.log.notices import BY_START, Notice
 from amiguard.asterisk.log.pairs import PAIRED, Pairs
 from amiguard.asterisk.log.security import Security
 from amiguard.asterisk.log.table import ROWS
@@ -36,6 +38,8 @@ class Kind(StrEnum):
     PLAIN = "plain"
     SYSLOG = "syslog"
 
+
+LEVELS = frozenset(prefix.LEVELS.split(b"|"))
 
 UNPROVEN = (Kind.UNKNOWN, Kind.JSON)
 """Kinds that a single line that is no object disproves."""
@@ -95,16 +99,29 @@ class LogReader:
             if self.kind in UNPROVEN and line and not prefix.BANNER.match(line):
                 self._is(Kind.PLAIN)
             return None
+        return self._read_plain(found, line, now)
+
+    def _read_plain(self, found: re.Match[bytes], line: bytes, now: Timestamp) -> Reading | None:
         stamp, date, level, thread, file = found.groups()
         kind = PLAIN if stamp is None else SYSLOG
         if self.kind is not kind:
             self._is(kind)
-        if file not in WATCHED:
+        by_start = BY_START.get(file)
+        if by_start is None and file != SECURITY_LOG:
             return None
+        date = date or stamp or b""
         if len(line) > LONGEST:
-            return Reading("cut", Channel.ALARM, self._times.read(date or stamp or b"", now), None)
-        line = line.removesuffix(b"\r")
-        return self._read_message((file, level, thread, date or stamp or b""), line, found.end(), now)
+            return Reading("cut", Channel.ALARM, self._times.read(date, now), None)
+        start = found.end()
+        if by_start is None:
+            return self._read_security(level, line.removesuffix(b"\r"), start, now)
+        rows = by_start.get(line[start : start + 1])
+        if rows is None:
+            return None
+        notice = usual.read(usual.PLAIN, file, level, line, start)
+        if notice is None:
+            notice = notices.read(rows, level, line[start:].removesuffix(b"\r"), proves=self._proves)
+        return None if notice is None else self._told(notice, thread, date, now)
 
     def _is(self, kind: Kind) -> None:
         """Note what kind of log this is, and so whether its lines can prove an address: the one place of that rule."""
@@ -114,21 +131,40 @@ class LogReader:
     def _read_json(self, line: bytes, now: Timestamp) -> Reading | None:
         if self.kind is UNKNOWN:
             self._is(Kind.JSON)
+        head = jsonlines.HEAD.match(line)
+        if head is None or len(line) > LONGEST:
+            return self._read_any_json(line, now)
+        date, thread, file, level = head.groups()
+        if file not in WATCHED or level not in LEVELS:
+            return None
+        start = head.end()
+        notice = usual.read(usual.JSON, file, level, line, start)
+        if notice is not None:
+            return self._told(notice, thread, date, now)
+        message = jsonlines.message(line, start)
+        if message is None:
+            return self._read_any_json(line, now)
+        return self._read_message((file, level, thread, date), message, now)
+
+    def _read_any_json(self, line: bytes, now: Timestamp) -> Reading | None:
+        """Read an object that is not as Asterisk 16 to 22 write it."""
         if jsonlines.hint(line) not in WATCHED:
             return None
         found = jsonlines.decode(line) if len(line) <= LONGEST else None
         if found is None:
             return Reading("json-cut", Channel.ALARM, None, None)
         date, level, thread, file, message = found
-        return self._read_message((file, level, thread, date), message, 0, now) if file in WATCHED else None
+        return self._read_message((file, level, thread, date), message, now) if file in WATCHED else None
 
-    def _read_message(self, origin: Origin, line: bytes, start: int, now: Timestamp) -> Reading | None:
+    def _read_message(self, origin: Origin, message: bytes, now: Timestamp) -> Reading | None:
         file, level, thread, date = origin
         if file == SECURITY_LOG:
-            return self._read_security(line, start, now) if level == b"SECURITY" else None
-        notice = notices.read(file, level, line, start, proves=self._proves)
-        if notice is None:
-            return None
+            return self._read_security(level, message, 0, now)
+        rows = BY_START[file].get(message[:1], ())
+        notice = notices.read(rows, level, message, proves=self._proves)
+        return None if notice is None else self._told(notice, thread, date, now)
+
+    def _told(self, notice: Notice, thread: bytes, date: bytes, now: Timestamp) -> Reading:
         shape, address, event = notice
         at = self._times.read(date, now)
         if address is None:
@@ -137,8 +173,8 @@ class LogReader:
             event = None
         return tuple.__new__(Reading, (shape, NOTICE, at, event))
 
-    def _read_security(self, line: bytes, start: int, now: Timestamp) -> Reading | None:
-        said = self._security.read(line, start, proves=self._proves)
+    def _read_security(self, level: bytes, line: bytes, start: int, now: Timestamp) -> Reading | None:
+        said = self._security.read(line, start, proves=self._proves) if level == b"SECURITY" else None
         if said is None:
             return None
         stamp, event, ambiguous = said

@@ -11,9 +11,12 @@ its own end alone is longer than that."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from operator import methodcaller
+from typing import NamedTuple
 
-from amiguard.asterisk.log.fields import address, text
+from amiguard.asterisk.log.fields import address, lacking, text
 from amiguard.asterisk.schema import COMMON, HEADERS, SecurityEvent
 
 ADDRESS = (
@@ -33,7 +36,7 @@ CAPTURED = {
     "ACLName": rb'(?P<acl>[^"]*+)',
     "UsingPassword": rb"(?P<password>[01])",
 }
-GROUPS = ("service", "at", "account", "session", "transport", "address", "port", "acl", "password")
+GROUPS = ("at", "service", "account", "session", "transport", "address", "port", "acl", "password")
 START = b'SecurityEvent="'
 HEAD = re.compile(
     rb'SecurityEvent="(?P<name>[A-Za-z]{1,32})"'
@@ -58,15 +61,23 @@ def _fields(keys: tuple[str, ...], *, optional: bool = False) -> bytes:
     return b"".join(rb"(?:" + field + rb")?" if optional else field for field in fields)
 
 
-def _all_groups(pattern: bytes) -> re.Pattern[bytes]:
-    missing = (b"(?P<" + name.encode() + b">(?!))?" for name in GROUPS if b"(?P<" + name.encode() + b">" not in pattern)
-    return re.compile(pattern + rb"\Z" + b"".join(missing), re.DOTALL)
+class _Form(NamedTuple):
+    """An event's name, the pattern of a line of it with every field in its place, and what fetches `GROUPS` from it."""
+
+    name: str
+    strict: re.Pattern[bytes]
+    groups: Callable[[re.Match[bytes]], tuple[bytes, ...]]
 
 
 @lru_cache(None)
-def _strict(name: bytes) -> re.Pattern[bytes]:
+def _form(name: bytes) -> _Form:
     required, optional = HEADERS[name.decode()]
-    return _all_groups(START + name + rb'"' + _fields(required) + _fields(optional, optional=True))
+    pattern = START + name + rb'"' + _fields(required)
+    more = _fields(optional, optional=True)
+    strict = re.compile(pattern + rb"(?:\Z|" + more + rb"\Z|" + lacking(GROUPS, pattern + more) + rb")", re.DOTALL)
+    places = [strict.groupindex[group] for group in GROUPS]
+    in_order = places == sorted(places)
+    return _Form(name.decode(), strict, re.Match.groups if in_order else methodcaller("group", *places))
 
 
 @lru_cache(None)
@@ -76,7 +87,8 @@ def _tail(name: bytes) -> re.Pattern[bytes]:
     own = tuple(key for key in required if key not in COMMON)
     newer = rb'(?:,[A-Za-z]{1,32}="[^"]*+")*+'
     loose = rb"," + (own + optional)[0].encode() + rb'=".*"'
-    return _all_groups(rb"(?:" + _fields(own) + _fields(optional, optional=True) + newer + rb"\Z|" + loose + rb")")
+    pattern = rb"(?:" + _fields(own) + _fields(optional, optional=True) + newer + rb"\Z|" + loose + rb")"
+    return re.compile(pattern + rb"(?:\Z|" + lacking(GROUPS, pattern) + rb")", re.DOTALL)
 
 
 _NAMES = frozenset(name.encode() for name in HEADERS)
@@ -102,18 +114,19 @@ class Security:
         name = line[start + len(START) : line.find(b'"', start + len(START))]
         if name not in _NAMES:
             return None
-        found = _strict(name).match(line, start)
+        word, strict, groups = _form(name)
+        found = strict.match(line, start)
         if found is None:
             return self._read_unclear(line, start, proves=proves)
-        service, at, account, session, transport, host, port, acl, password = found.group(*GROUPS)
+        at, service, account, session, transport, host, port, acl, password = groups(found)
         source = address(host)
         if source is None:
             return None
         event: SecurityEvent = tuple.__new__(  # what SecurityEvent(...) does, in half the time
             SecurityEvent,
             (
-                _word(name), _word(service), source, int(port), _TRANSPORTS[transport] if proves else "",
-                text(account), text(session), text(acl), password == b"1", False,
+                word, _word(service), source, int(port), _TRANSPORTS[transport] if proves else "",
+                text(account), text(session), text(acl) if acl else "", password == b"1", False,
             ),
         )  # fmt: skip
         return at, event, False

@@ -17,7 +17,7 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from amiguard.asterisk.log.fields import ENDPOINT
+from amiguard.asterisk.log.fields import ENDPOINT, lacking
 
 
 class Trust(Enum):
@@ -66,8 +66,7 @@ GROUPS = ("reason", "before", "at", "port", "account", "session", "transport")
 
 
 def _compile(pattern: bytes) -> re.Pattern[bytes]:
-    missing = (b"(?P<" + name.encode() + b">(?!))?" for name in GROUPS if b"(?P<" + name.encode() + b">" not in pattern)
-    return re.compile(pattern + rb"\Z" + b"".join(missing), re.DOTALL)
+    return re.compile(pattern + rb"(?:\Z|" + lacking(GROUPS, pattern) + rb")", re.DOTALL)
 
 
 AT = rb"(?P<at>" + ENDPOINT + rb")"

@@ -16,6 +16,9 @@ SLACK = 60_000
 """Milliseconds that a line may stand before its predecessor, or ahead of our clock, without being a sign."""
 
 MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+MILLISECONDS = 3
+"""Digits of a second's fraction that count."""
+
 YEARS_BACK = 8
 """How far the last 29 February can lie back."""
 
@@ -45,11 +48,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Second(NamedTuple):
-    """The last second that was read: its text before and behind the fraction, the text's length, and its time."""
+    """The last second of which a fraction was read: the text before the fraction's digits, from where to where they
+    stand, the text behind them, and when the second began."""
 
     before: bytes
+    begin: int
+    end: int
     behind: bytes
-    length: int
     at: Timestamp
 
 
@@ -61,18 +66,17 @@ class Times:
         self._form = FORMS[0]
         self._stamp = b""
         self._stamped: Timestamp | None = None
-        self._second = _Second(b"", b"", 0, 0)
+        self._second = _Second(b"", 1, 1, b"", 0)
         self._last: Timestamp | None = None
 
     def read(self, stamp: bytes, now: Timestamp) -> Timestamp | None:
         """Return what time `stamp` says; None = it says none that we understand. `now` helps where it is ambiguous."""
         if stamp == self._stamp:
             return self._stamped
-        before, behind, length, at = self._second
-        if len(stamp) == length and stamp.startswith(before) and stamp.endswith(behind):
-            fraction = stamp[len(before) : length - len(behind)]
-            if fraction[:1] in b".," and fraction[1:].isdigit():
-                return at + int(fraction[1:4].ljust(3, b"0"))
+        before, begin, end, behind, at = self._second
+        digits = stamp[begin:end]
+        if digits.isdigit() and stamp[:begin] == before and stamp[end:] == behind:
+            return at + int(digits if len(digits) == MILLISECONDS else digits[:MILLISECONDS].ljust(MILLISECONDS, b"0"))
         self._stamp, self._stamped = stamp, self._read_new(stamp, now)
         return self._stamped
 
@@ -84,9 +88,9 @@ class Times:
         if at is None:
             return None
         fraction = found["fraction"] or b""
-        end = found.end("fraction") if fraction else len(stamp)
         if fraction and not fraction.startswith(b"-"):
-            self._second = _Second(stamp[: end - len(fraction)], stamp[end:], len(stamp), at)
+            begin, end = found.span("fraction")
+            self._second = _Second(stamp[: begin + 1], begin + 1, end, stamp[end:], at)
         if at <= now + SLACK:
             self._last = at
         return at + _milliseconds(fraction)
@@ -157,7 +161,7 @@ def _offset(text: bytes) -> tzinfo:
 def _milliseconds(fraction: bytes) -> int:
     if fraction.startswith(b"-"):  # microseconds, not a decimal fraction
         return int(fraction[1:]) // 1000
-    return int(fraction[1:4].ljust(3, b"0"))
+    return int(fraction[1 : 1 + MILLISECONDS].ljust(MILLISECONDS, b"0"))
 
 
 def _timestamp(at: datetime) -> Timestamp:
