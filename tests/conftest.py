@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.lab.asterisk import Asterisk, running
 from tests.lab.chroots import RECIPES, ChrootUnavailable, chroot, place
 
 LEAVE_OUT = "AMIGUARD_TESTS_NO_ASTERISK"
 NEED_ROOT = {"netns", "asterisk"}
+
+settings.register_profile("long", max_examples=100_000, deadline=None)
+"""For a search of many minutes by hand: `pytest --hypothesis-profile=long --timeout=0 tests/property/...`."""
 
 unavailable: dict[str, str] = {}
 left_out = pytest.StashKey[list[str]]()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -20,6 +22,8 @@ pytestmark = pytest.mark.asterisk
 STEADY = "10.99.156.1"
 FAST = "10.99.156.2"
 AMI_PORT = 5038
+CUT = float(os.environ.get("AMIGUARD_TEST_CUT", "0"))
+"""Seconds for which AMI is cut at least."""
 
 
 @pytest.fixture(params=["asterisk22", "asterisk16"])
@@ -43,10 +47,12 @@ async def test_an_attacker_is_banned_while_ami_is_cut_and_nothing_counts_twice(
 
             await line.cut()
             await daemon.told("ami-lost")
+            mended = asyncio.get_running_loop().time() + CUT
             await guesses(asterisk, STEADY, 3)
             await guesses(asterisk, FAST, 10)
             (ban,) = await daemon.told("ban")
             assert (ban["source.ip"], ban["amiguard.source"]) == (FAST, "log")
+            await until(lambda: asyncio.get_running_loop().time() >= mended, CUT + 1, "the cut to have lasted")
 
             await line.mend()
             await daemon.told("ami-connected", 2)
