@@ -82,7 +82,7 @@ class Daemon:
         self._notifiers: list[Notifier] = notifiers_of(settings, journal, clock)
         self._guard = Guard(
             policy_of(settings),
-            settings.ignoreip,
+            settings.ignored_targets,
             firewall=firewall_of(settings),
             store=SqliteStore(settings.database, journal),
             notifiers=self._notifiers,

@@ -37,6 +37,14 @@ class StoreError(AmiguardError):
     """The database can't be opened, read or written."""
 
 
+class ResolverError(AmiguardError):
+    """A name can't be resolved now."""
+
+
+class SurroundingsError(AmiguardError):
+    """The kernel does not tell of this host's addresses and routes."""
+
+
 class NotifierError(AmiguardError):
     """A message could not be handed over. `permanent`: trying the same one again is useless."""
 
@@ -50,4 +58,4 @@ class ControlError(AmiguardError):
 
 
 class BanRefused(AmiguardError):
-    """A ban that an administrator asked for is against the allowlist."""
+    """A ban that an administrator asked for is against the allowlist; the text says who allowed it."""

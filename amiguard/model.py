@@ -79,6 +79,14 @@ class Allowed(NamedTuple):
     until: Timestamp | None = None
 
 
+class Phone(NamedTuple):
+    """An account that proved to be at an address, and until when that is believed; 0 = not any more."""
+
+    address: Address
+    account: str
+    until: Timestamp
+
+
 class Failure(NamedTuple):
     """One failed attempt. A tuple, because a flood makes thousands of them a second."""
 

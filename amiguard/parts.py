@@ -1,5 +1,5 @@
-"""What runs beside the guard: sources and notifiers, each in a task of its own, so that one can be replaced while the
-others go on. What breaks in one of them ends the daemon."""
+"""What runs beside the guard: sources, notifiers, and what watches the surroundings, each in a task of its own, so that
+one can be replaced while the others go on. What breaks in one of them ends the daemon."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.ports import Clock, Notifier, Position
 from amiguard.settings import Settings
+from amiguard.watching import Watching
 from amiguard.wiring import (
     ami_source,
     hand_on_letters,
@@ -26,7 +27,7 @@ HANDED_ON = 0.0
 
 
 class Part(Protocol):
-    """A source or a notifier."""
+    """A source, a notifier, or what watches the surroundings."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -52,6 +53,7 @@ class Parts:
         self._ami = ami_source(settings, guard, journal, clock)
         self._intake = log_intake(settings, guard, journal, clock)
         self._log = None if self._intake is None else log_source(settings, self._intake, positions, journal, clock)
+        self._watching = Watching(settings, guard.exemptions.set, journal)
         self._group: asyncio.TaskGroup
         self._tasks: dict[Part, asyncio.Task[None]] = {}
         self._tell_the_guard()
@@ -68,6 +70,11 @@ class Parts:
             self._run(notifier)
         for source in self._guard.sources:
             self._run(source)
+        self._run(self._watching)
+
+    def rewatch(self, settings: Settings) -> None:
+        """Let others never be banned, by other settings."""
+        self._watching.reconfigure(settings)
 
     async def replace_ami(self, settings: Settings) -> None:
         """Hear Asterisk by other settings: the new connection takes over from the old one, without a gap."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from amiguard.journal import Action
-from amiguard.model import Allowed, Ban, Target, Timestamp
+from amiguard.model import Allowed, Ban, Phone, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
 """Tells now. One clock is made at the top (`daemon.py`) and handed down."""
@@ -79,6 +79,7 @@ class Saved:
     positions: Sequence[Position] = ()
     allowed: Sequence[Allowed] = ()
     """What an administrator allowed while amiguard ran."""
+    phones: Sequence[Phone] = ()
 
 
 class Ending(StrEnum):
@@ -104,7 +105,7 @@ class Disallowed:
     target: Target
 
 
-Change = Ban | Ended | Position | Allowed | Disallowed
+Change = Ban | Ended | Position | Allowed | Disallowed | Phone
 
 
 class Store(Protocol):

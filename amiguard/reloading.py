@@ -30,6 +30,7 @@ JAIL = frozenset(JailGroup.model_fields) | frozenset(RulesGroup.model_fields)
 FIREWALL = frozenset(FirewallGroup.model_fields)
 NOTIFIERS = frozenset(MailGroup.model_fields) | frozenset(WebhookGroup.model_fields)
 JOURNAL = frozenset(JournalGroup.model_fields)
+WATCHED = frozenset({"ignoreip", "ignoreself"}) | AMI | NOTIFIERS
 LIVE = JAIL | FIREWALL | LOG | AMI | NOTIFIERS | JOURNAL
 """What can change while the daemon runs. The rest needs a restart: `docs/operations.md` names it."""
 
@@ -71,7 +72,9 @@ class Reloading:
         if changed & FIREWALL:
             await self._relocate(new)
         self.settings = new
-        self._guard.reconfigure(policy_of(new), new.ignoreip, log_followed=bool(new.asterisk_log))
+        self._guard.reconfigure(policy_of(new), new.ignored_targets, log_followed=bool(new.asterisk_log))
+        if changed & WATCHED:
+            self._parts.rewatch(new)
         if changed & NOTIFIERS:
             await self._parts.replace_notifiers(old, new)
         if changed & LOG:

@@ -149,6 +149,25 @@ CATALOGUE: dict[Action, Entry] = {
         "Others than before are never banned: an administrator said so, a name stands for other addresses, "
         "or this host has others.",
     ),
+    Action.NAME_FAILED: Entry(
+        Level.WARNING,
+        "event",
+        ("network",),
+        ("info",),
+        "failure",
+        "A name of `IGNOREIP`, or of a server in use, can't be resolved; its last addresses stay allowed.",
+    ),
+    Action.NAME_RECOVERED: Entry(
+        Level.INFO, "event", ("network",), ("info",), "success", "A name can be resolved again."
+    ),
+    Action.SELF_UNKNOWN: Entry(
+        Level.WARNING,
+        "event",
+        ("host",),
+        ("info",),
+        "failure",
+        "The kernel does not tell this host's addresses and gateways (`IGNORESELF`); those known stay allowed.",
+    ),
     Action.BAN_SKIPPED: Entry(
         Level.WARNING,
         "event",

@@ -42,7 +42,7 @@ def replay(
 
     with progress_of(paths) as bar:
         show: Show = Objects(bar.write) if json else Lines(bar.write, zone)
-        judged = Replay(policy_of(settings), settings.ignoreip, show.ban, log_followed=not ami)
+        judged = Replay(policy_of(settings), settings.ignored_targets, show.ban, log_followed=not ami)
         for told in merge(
             *(telling(number, path, bar.advance) for number, path in enumerate(paths, 1)), key=itemgetter(0)
         ):

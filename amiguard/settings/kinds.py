@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from amiguard.errors import InvalidAddress
-from amiguard.model import Target, parse_target
+from amiguard.model import parse_target
 from amiguard.ports import NoticeKind
 from amiguard.settings.durations import FORM, LONGEST, SECOND, parse_bantime, parse_duration
 
@@ -24,6 +24,9 @@ SOCKET_PATH_BYTES = 107
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and bytes that are no UTF-8 (PEP 383)."""
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
+
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +76,24 @@ def _bantime(value: object) -> object:
     return parse_bantime(value) if isinstance(value, str) else value
 
 
-def _targets(value: object) -> object:
+def is_name(text: str) -> bool:
+    """Tell whether a host or a word of `IGNOREIP` is a DNS name: no top-level domain is a number (RFC 3696)."""
+    return ":" not in text and "/" not in text and not text.rstrip(".").rpartition(".")[2].isdigit()
+
+
+def _ignored(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return tuple(dict.fromkeys(_target(word) for word in _words(value)))
+    return tuple(dict.fromkeys(_ignored_one(word) for word in _words(value)))
 
 
-def _target(word: str) -> Target:
+def _ignored_one(word: str) -> str:
+    if is_name(word) and _NAME.fullmatch(word):
+        return word.lower().rstrip(".")
     try:
         return parse_target(word)
     except InvalidAddress:
-        if re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z][A-Za-z0-9_.-]*", word):
-            problem = f"{word[:64]!r} is a name, and names come with a later release; give its address"
-        else:
-            problem = f"{word[:64]!r} is neither an address nor a network; give {TARGETS}"
-        raise ValueError(problem) from None
+        raise ValueError(f"{word[:64]!r} is neither an address, a network nor a name; give {IGNORED}") from None
 
 
 def _mailboxes(value: object) -> object:
@@ -134,7 +140,7 @@ def _readable(path: Path) -> Path:
 
 
 HOST = "a host name or an IP address"
-TARGETS = "addresses or networks such as 192.0.2.1 or 2001:db8::/32"
+IGNORED = "addresses, networks or DNS names such as 192.0.2.1, 2001:db8::/32 or office.example.org"
 MAILBOX = "a plain mail address such as ops@example.org"
 
 LOCAL = "local"
@@ -151,7 +157,7 @@ Duration = Annotated[int, Field(ge=SECOND, le=LONGEST), BeforeValidator(_duratio
 Bantime = Annotated[
     Annotated[int, Field(ge=SECOND, le=LONGEST)] | None, BeforeValidator(_bantime), Allowed(f"{FORM}; -1 is permanent")
 ]
-Targets = Annotated[tuple[Target, ...], BeforeValidator(_targets), Allowed(f"{TARGETS}; space or comma between them")]
+Ignored = Annotated[tuple[str, ...], BeforeValidator(_ignored), Allowed(f"{IGNORED}; space or comma between them")]
 Mailbox = Annotated[str, AfterValidator(_mailbox), Allowed(MAILBOX)]
 Mailboxes = Annotated[
     tuple[str, ...], BeforeValidator(_mailboxes), Allowed(f"{MAILBOX}, or more; space or comma between them")

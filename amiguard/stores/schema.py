@@ -44,6 +44,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             comment TEXT NOT NULL
         ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE phones ( -- accounts that have logged in, and from where
+            address TEXT NOT NULL,
+            account TEXT NOT NULL,
+            until   INTEGER NOT NULL,
+            PRIMARY KEY (address, account)
+        ) WITHOUT ROWID""",
+    ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
 
@@ -60,6 +68,14 @@ SAVE_ALLOWED = "INSERT OR REPLACE INTO allowed VALUES (?, ?)"
 END_ALLOWED = "DELETE FROM allowed WHERE target = ?"
 
 LOAD_ALLOWED = "SELECT target, comment FROM allowed"
+
+SAVE_PHONE = "INSERT OR REPLACE INTO phones VALUES (?, ?, ?)"
+
+END_PHONE = "DELETE FROM phones WHERE address = ? AND account = ?"
+
+LOAD_PHONES = "SELECT address, account, until FROM phones ORDER BY until"
+
+FORGET_PHONES = "DELETE FROM phones WHERE until <= ?"
 
 SAVE_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)"
 

@@ -22,7 +22,7 @@ import aiosqlite
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.model import Allowed, AllowOrigin, Ban, Target, Timestamp
+from amiguard.model import Allowed, AllowOrigin, Ban, Phone, Target, Timestamp
 from amiguard.ports import Change, Disallowed, Ended, Position, Saved
 from amiguard.stores import schema
 from amiguard.stores.faults import explained
@@ -154,6 +154,7 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
     await migrate(connection, path)
     forget: list[Statement] = [
         (schema.DELETE_ENDED, [(now,)]),
+        (schema.FORGET_PHONES, [(now,)]),
         (schema.FORGET_OLD, [(now - REMEMBERED,)]),
         (schema.FORGET_MANY, [(MAX_OFFENDERS - 1,)]),
     ]
@@ -167,7 +168,8 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
             for target, comment in await connection.execute_fetchall(schema.LOAD_ALLOWED)
         ]
         positions = [Position(*row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
-        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), positions, allowed)
+        phones = [Phone(*row) for row in await connection.execute_fetchall(schema.LOAD_PHONES)]
+        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), positions, allowed, phones)
 
 
 async def load_bans(connection: aiosqlite.Connection) -> list[Ban]:
@@ -204,6 +206,10 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
             yield schema.COUNT_BAN, [{"target": ban.target, "since": ban.since} for ban in bans]
         elif kind is Position:
             yield schema.SAVE_POSITION, [astuple(change) for change in group if isinstance(change, Position)]
+        elif kind is Phone:
+            phones = [phone for phone in group if isinstance(phone, Phone)]
+            yield schema.END_PHONE, [(phone.address, phone.account) for phone in phones]
+            yield schema.SAVE_PHONE, list({phone[:2]: phone for phone in phones if phone.until}.values())
         elif kind is Allowed:
             yield schema.SAVE_ALLOWED, [(one.target, one.comment) for one in group if isinstance(one, Allowed)]
         elif kind is Disallowed:

@@ -158,6 +158,10 @@ class Site:
         assert not sets[0].keys() & sets[1].keys()
         return sets[0] | sets[1]
 
+    def allowed(self, version: int = 4) -> list[str]:
+        """Return the addresses and networks that the kernel never drops."""
+        return list(elements(self.namespace, f"allow{version}"))
+
 
 def unprivileged() -> list[str | Path]:
     """Return the command that starts the daemon as nobody, with CAP_NET_ADMIN alone.
@@ -195,4 +199,6 @@ def elements(namespace: NetworkNamespace, name: str) -> dict[str, int | None]:
 def _element(printed: Any) -> tuple[str, int | None]:
     if isinstance(printed, dict) and "elem" in printed:
         return printed["elem"]["val"], printed["elem"].get("expires")
+    if isinstance(printed, dict):
+        return f"{printed['prefix']['addr']}/{printed['prefix']['len']}", None
     return cast("str", printed), None

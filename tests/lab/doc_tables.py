@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from pydantic.fields import FieldInfo
 
-from amiguard.errors import FirewallError, NotifierError, SourceError, StoreError
+from amiguard.errors import FirewallError, NotifierError, ResolverError, SourceError, StoreError, SurroundingsError
 from amiguard.journal import Action
 from amiguard.logs import open_journal
 from amiguard.logs.catalogue import CATALOGUE
@@ -120,6 +120,15 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
             "allowed": ["198.51.100.9"],
             "disallowed": ["198.51.100.7"],
         },
+    ),
+    Action.NAME_FAILED: (
+        "pbx.example.org can't be resolved; the last answer holds",
+        {"name": "pbx.example.org", "error": ResolverError("pbx.example.org has no address")},
+    ),
+    Action.NAME_RECOVERED: ("pbx.example.org is resolved again", {"name": "pbx.example.org"}),
+    Action.SELF_UNKNOWN: (
+        "this host's addresses and gateways are not known",
+        {"error": SurroundingsError("the kernel tells no addresses and routes: Operation not permitted")},
     ),
     Action.BAN_SKIPPED: ("192.0.2.77 is in the allowlist", {"ban": BAN}),
     Action.FIREWALL_HEALED: ("the firewall was laid out anew, with every ban", {"bans": 12}),

@@ -15,6 +15,7 @@ KNOWN_IN = {
     "aiosmtplib": ("amiguard/notifiers/smtp.py",),
     "aiosqlite": ("amiguard/stores/",),
     "asyncinotify": ("amiguard/sources/logfile/watching.py",),
+    "dns": ("amiguard/surroundings/dns.py",),
     "dotenv": ("amiguard/settings/places.py",),
     "jinja2": ("amiguard/notifiers/message.py", "amiguard/notifiers/webhook/layout.py"),
     "panoramisk": ("amiguard/sources/ami/protocol.py",),

@@ -278,14 +278,17 @@ def test_ignoreip_takes_addresses_and_networks_in_canonical_form() -> None:
     assert settings.ignoreip == ("10.0.0.0/8", "192.0.2.1", "192.0.2.9", "2001:db8::/32")
 
 
-def test_a_name_in_ignoreip_is_told_to_come_later_and_nonsense_what_is_allowed() -> None:
-    (name,) = problems(IGNOREIP="127.0.0.1 phones.example.org")
-    (nonsense,) = problems(IGNOREIP="192.0.2.0/33")
+def test_ignoreip_takes_names_and_nonsense_is_told_what_is_allowed() -> None:
+    settings = loaded(IGNOREIP="127.0.0.1 Phones.Example.ORG. pbx fe80 fe80::1 a_b.example.org")
+    assert settings.ignored_names == ("phones.example.org", "pbx", "fe80", "a_b.example.org")
+    assert settings.ignored_targets == ("127.0.0.1", "fe80::1")
 
-    assert name == (
-        "AMIGUARD_IGNOREIP: 'phones.example.org' is a name, and names come with a later release; give its address"
-    )
-    assert "'192.0.2.0/33' is neither an address nor a network" in nonsense
+    for nonsense in ("192.0.2.0/33", "192.0.2", "192.0.2.256", "-a.example.org", "a..example.org", f"{64 * 'a'}.org"):
+        (problem,) = problems(IGNOREIP=nonsense)
+        assert problem == (
+            f"AMIGUARD_IGNOREIP: {nonsense[:64]!r} is neither an address, a network nor a name; give addresses, "
+            "networks or DNS names such as 192.0.2.1, 2001:db8::/32 or office.example.org"
+        )
 
 
 def test_mail_goes_to_several_plain_addresses() -> None:

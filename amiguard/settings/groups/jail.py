@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from amiguard.model import Address, Target
+from amiguard.model import Target
 from amiguard.settings.durations import UNITS
-from amiguard.settings.kinds import Bantime, Count, Duration, Targets
+from amiguard.settings.kinds import Bantime, Count, Duration, Ignored, Switch, is_name
 
 
 def _same_as_bantime(earlier: dict[str, Any]) -> int | None:
@@ -26,4 +26,20 @@ class JailGroup(BaseModel):
         default_factory=_same_as_bantime,
         description="how long where only UDP datagrams, which can be forged, claim the address; empty = as `BANTIME`",
     )
-    ignoreip: Targets = Field((Target("127.0.0.0/8"), Address(Target("::1"))), description="who is never banned")
+    ignoreip: Ignored = Field(
+        ("127.0.0.0/8", "::1"), description="who is never banned; what a name stands for is looked up again and again"
+    )
+    ignoreself: Switch = Field(
+        default=True,
+        description="never ban what this host is or needs: its addresses, gateways, resolvers, the servers in use",
+    )
+
+    @property
+    def ignored_targets(self) -> tuple[Target, ...]:
+        """The addresses and networks of `ignoreip`."""
+        return tuple(Target(word) for word in self.ignoreip if not is_name(word))
+
+    @property
+    def ignored_names(self) -> tuple[str, ...]:
+        """The names of `ignoreip`."""
+        return tuple(filter(is_name, self.ignoreip))

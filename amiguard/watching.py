@@ -1,0 +1,122 @@
+"""Keeps who else is never banned up to date while settings come and go: names, this host, the servers in use.
+
+What nobody configured is not imported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from amiguard.errors import InvalidAddress
+from amiguard.journal import Journal
+from amiguard.model import Address, AllowOrigin, Target, parse_address
+from amiguard.settings import Settings
+from amiguard.settings.kinds import is_name
+
+Tell = Callable[[AllowOrigin, str, Collection[Target]], None]
+"""`Exemptions.set`."""
+
+Key = tuple[AllowOrigin, str]
+
+LOCALHOST = "localhost"
+"""Whatever answers for it: it is this host."""
+
+HOST = ("own address", "gateway", "resolver")
+"""What `surroundings.host` tells of."""
+
+
+class Watching:
+    """Watches what is around this server, and tells who is therefore never banned."""
+
+    def __init__(self, settings: Settings, tell: Tell, journal: Journal) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._journal = journal
+        self._told: set[Key] = set()
+        self._changed = asyncio.Event()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Watch by other settings from now on; who is still wanted stays allowed meanwhile."""
+        self._settings = settings
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            self._changed.clear()
+            names, servers = names_of(self._settings), servers_of(self._settings)
+            self._drop_all_but({key for keys in names.values() for key in keys} | servers.keys() | self._host())
+            for (origin, comment), address in servers.items():
+                self._note(origin, comment, [address])
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(watcher) for watcher in self._watchers(names)]
+                await self._changed.wait()
+                for task in tasks:
+                    task.cancel()
+
+    def _watchers(self, names: dict[str, list[Key]]) -> list[Coroutine[Any, Any, None]]:
+        watchers = []
+        if self._settings.ignoreself:
+            from amiguard.surroundings.host import Host
+
+            watchers.append(Host(partial(self._note, AllowOrigin.SELF), self._journal).run())
+        if names:
+            from amiguard.surroundings.dns import look_up
+            from amiguard.surroundings.names import Names
+
+            def changed(name: str, addresses: frozenset[Address]) -> None:
+                for origin, comment in names[name]:
+                    self._note(origin, comment, addresses)
+
+            followed = Names(look_up, changed, self._journal)
+            followed.follow(names)
+            watchers.append(followed.run())
+        return watchers
+
+    def _host(self) -> set[Key]:
+        return {(AllowOrigin.SELF, what) for what in HOST} if self._settings.ignoreself else set()
+
+    def _note(self, origin: AllowOrigin, comment: str, targets: Collection[Target]) -> None:
+        self._told.add((origin, comment))
+        self._tell(origin, comment, targets)
+
+    def _drop_all_but(self, wanted: set[Key]) -> None:
+        for origin, comment in self._told - wanted:
+            self._tell(origin, comment, ())
+        self._told &= wanted
+
+
+def names_of(settings: Settings) -> dict[str, list[Key]]:
+    """Return the names to follow, and for each as what its addresses are allowed."""
+    names: dict[str, list[Key]] = {name: [(AllowOrigin.NAME, name)] for name in settings.ignored_names}
+    for what, host in _servers(settings).items():
+        if is_name(host):
+            names.setdefault(host, []).append((AllowOrigin.SELF, f"{what} {host}"))
+    return names
+
+
+def servers_of(settings: Settings) -> dict[Key, Address]:
+    """Return the servers in use that are named by their address."""
+    found: dict[Key, Address] = {}
+    for what, host in _servers(settings).items():
+        try:
+            found[AllowOrigin.SELF, f"{what} {host}"] = parse_address(host)
+        except InvalidAddress:
+            continue  # a name
+    return found
+
+
+def _servers(settings: Settings) -> dict[str, str]:
+    """Return the hosts that amiguard itself talks to: a ban of one of them would cut it off."""
+    servers = {}
+    if settings.ignoreself and settings.ami_username:
+        servers["AMI server"] = settings.ami_host
+    if settings.ignoreself and settings.mail_to:
+        servers["mail server"] = settings.smtp_host
+    webhook = urlsplit(settings.webhook_url.get_secret_value()).hostname
+    if settings.ignoreself and webhook:
+        servers["webhook server"] = webhook
+    return {what: host for what, host in servers.items() if host != LOCALHOST}
