@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
 from amiguard.errors import FirewallError
+from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Origin, Target
 from amiguard.ports import Change, Clock, Ended, Ending, Firewall, Notice, NoticeKind, Notifier, Saved
@@ -43,6 +44,7 @@ class Enforcement:
     ) -> None:
         self.waiting: dict[Target, Ban] = {}
         self.active: dict[Target, Ban] = {}
+        self.interruption = Interruption(self._interrupt, journal)
         self.history: dict[Target, int] = {}
         self.failing: str = ""
         """Why the kernel refuses bans now; empty while all is well."""
@@ -243,9 +245,13 @@ class Enforcement:
         self._journal.write(Action.OVERLOAD, "too many bans: those that end soonest made room", left_out=len(leaving))
 
     def _acknowledged(self, ban: Ban) -> Ban:
+        if not ban.absolute:
+            self.interruption.submit(ban.target)
         known = self.active.get(ban.target)
         if known is ban:  # put in once more because it did not bite
             return ban
+        if known is not None and (known.since, known.until) == (ban.since, ban.until):
+            return self._escalated(known, ban)
         earlier = self.history.pop(ban.target, 0)
         self.history[ban.target] = earlier + 1
         if len(self.history) > MAX_HISTORY + FORGOTTEN:
@@ -266,6 +272,18 @@ class Enforcement:
         notice = Notice(kind, self._clock(), ban)
         for notifier in self._notifiers:
             notifier.post(notice)
+
+    async def _interrupt(self, targets: Collection[Target]) -> None:
+        await self.firewall.interrupt(targets)
+
+    def _escalated(self, known: Ban, ban: Ban) -> Ban:
+        """Book that a running ban became absolute: it is no new one. In a dry run everybody goes on."""
+        if not self.firewall.enforces:
+            return known
+        self.active[ban.target] = ban
+        self._journal.write(Action.BAN_ESCALATED, f"{ban.target} goes on, and is cut off absolutely", ban=ban)
+        self._record(ban)
+        return ban
 
     def _record(self, change: Change) -> None:
         self._recorder.record(change)

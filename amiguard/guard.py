@@ -98,6 +98,7 @@ class Guard:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._lift_what_is_allowed())
             tasks.create_task(self._enforcement.run())
+            tasks.create_task(self._enforcement.interruption.run())
             tasks.create_task(self.exemptions.run())
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tick())

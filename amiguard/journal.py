@@ -25,6 +25,7 @@ class Action(StrEnum):
     FAILURE = "failure"
     INJECTION = "injection"
     BAN = "ban"
+    BAN_ESCALATED = "ban-escalated"
     UNBAN = "unban"
     EXPIRE = "expire"
     ALLOWLIST_CHANGED = "allowlist-changed"

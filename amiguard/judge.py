@@ -17,9 +17,7 @@ from amiguard.policy import Policy
 from amiguard.ports import Alert, Clock
 from amiguard.rules.rulebook import Rulebook
 from amiguard.rules.verdict import Alarm
-
-BITES_AFTER = 2_000
-"""Milliseconds after a ban in which events of before it still arrive. One that comes later got past the kernel."""
+from amiguard.undeterred import Undeterred
 
 
 @dataclass(slots=True)
@@ -46,6 +44,10 @@ class Bans(Protocol):
     @property
     def history(self) -> Mapping[Target, int]:
         """How often each target was banned in all."""
+
+    @property
+    def waiting(self) -> Mapping[Target, Ban]:
+        """Those that the kernel is yet to take."""
 
     def holds(self, target: Target) -> bool:
         """Whether this very target is banned, or about to be."""
@@ -78,7 +80,7 @@ class Judge:
         self._alert = alert
         self._attempts = Attempts()
         self._chan_sip = ChanSip(log_followed=log_followed)
-        self._reasserted: dict[Target, Timestamp] = {}
+        self._undeterred = Undeterred()
 
     def observe(self, event: SecurityEvent, source: str, at: Timestamp | None = None) -> None:
         """Judge one security event that happened at `at` (None = now).
@@ -114,7 +116,7 @@ class Judge:
             return
         if self._enforcement.holds(event.address):
             if signal is not Signal.CHALLENGE:
-                self._failed_while_banned(event.address)
+                self._failed_while_banned(event.address, at, evidence_of(event))
             return
         if signal is Signal.CHALLENGE:
             failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
@@ -154,15 +156,11 @@ class Judge:
         self.counters.bans += 1
         self._enforcement.submit(verdict._replace(earlier=self._enforcement.history.get(verdict.target, 0)))
 
-    def _failed_while_banned(self, target: Target) -> None:
-        """Put a ban in once more that does not bite: somebody may have emptied the set."""
+    def _failed_while_banned(self, target: Target, at: Timestamp, evidence: Evidence) -> None:
         self.counters.after_ban += 1
         ban = self._enforcement.active.get(target)
-        if ban is None:
+        if ban is None or target in self._enforcement.waiting or self._allowlist.covers(target):
             return
-        now = self._clock()
-        if now - self._reasserted.get(target, ban.since) > BITES_AFTER:
-            if len(self._reasserted) > len(self._enforcement.active):
-                self._reasserted.clear()
-            self._reasserted[target] = now
-            self._enforcement.submit(ban)
+        wanted = self._undeterred.failed(ban, at, evidence)
+        if wanted is not None:
+            self._enforcement.submit(wanted)

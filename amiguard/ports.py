@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from amiguard.journal import Action
-from amiguard.model import Allowed, Ban, Phone, Target, Timestamp
+from amiguard.model import Allowed, Ban, Drops, Phone, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
 """Tells now. One clock is made at the top (`daemon.py`) and handed down."""
@@ -60,10 +60,20 @@ class Firewall(Protocol):
         """Never drop these from now on, and none but these: they replace what was allowed before, all at once."""
 
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
-        """Drop these targets until their `until`; a target that is banned already gets the new end."""
+        """Drop these targets until their `until`; a target that is banned already gets the new end and strength, and is
+        never let through in between."""
 
     async def unban(self, targets: Sequence[Target]) -> None:
         """Let these targets through again; one that is not banned is no error."""
+
+    async def interrupt(self, targets: Collection[Target]) -> None:
+        """End conversations that this server was made to begin with these: a ban that is not absolute spares them."""
+
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        """Tell what was dropped of those of these that are banned; of none where the kernel does not count for each."""
+
+    async def total_drops(self) -> Drops:
+        """Tell what was dropped in all."""
 
     async def close(self) -> None:
         """Free sockets; bans stay in the kernel."""

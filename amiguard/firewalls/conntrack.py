@@ -20,8 +20,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Collection
-from errno import ENOENT
+from errno import EINVAL, ENOENT
 
+from amiguard.errors import FirewallError
 from amiguard.firewalls.netlink import NFGENMSG, NLA_F_NESTED, Message, Netlink, Refused, attribute, attributes
 from amiguard.model import Network, Target, network_of
 
@@ -45,13 +46,13 @@ AT_ONCE = 100
 
 
 class Conntrack:
-    """A `ports.Conversations`: the kernel's connection tracking. Needs CAP_NET_ADMIN."""
+    """The kernel's connection tracking. Needs CAP_NET_ADMIN."""
 
     def __init__(self) -> None:
         self._netlink = Netlink(NFNL_SUBSYS_CTNETLINK)
 
     async def end(self, targets: Collection[Target]) -> None:
-        """Delete the entries of UDP that lead from here to these targets. Takes some 3 µs an entry in the table.
+        """Delete the entries of UDP that lead from here to these targets. Takes some 6 µs an entry in the table.
 
         Raises:
             FirewallError: the kernel refused, or can't list its connections.
@@ -60,7 +61,12 @@ class Conntrack:
         for version in {network.version for network in networks}:
             search = _Search(version, [network for network in networks if network.version == version])
             listing = Message("the list of connections", GET, 0, NFGENMSG.pack(FAMILY[version], 0, 0))
-            found = await self._netlink.dump(listing, search)
+            try:
+                found = await self._netlink.dump(listing, search)
+            except Refused as refused:
+                if refused.errno == EINVAL:
+                    raise FirewallError(f"this kernel has no nf_conntrack_netlink: {refused}", EINVAL) from refused
+                raise
             for begin in range(0, len(found), AT_ONCE):
                 await self._delete(found[begin : begin + AT_ONCE])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from amiguard.model import Ban, Target, Timestamp
+from amiguard.model import Ban, Drops, Target, Timestamp
 
 
 class DryRun:
@@ -23,6 +23,17 @@ class DryRun:
 
     async def unban(self, targets: Sequence[Target]) -> None:
         """Do nothing: nobody is dropped."""
+
+    async def interrupt(self, targets: Collection[Target]) -> None:
+        """Do nothing: nobody is dropped."""
+
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        """Tell of nothing: nobody is dropped."""
+        return dict.fromkeys(targets, Drops(0, 0))
+
+    async def total_drops(self) -> Drops:
+        """Tell of nothing: nobody is dropped."""
+        return Drops(0, 0)
 
     async def close(self) -> None:
         """Do nothing: nothing is open."""

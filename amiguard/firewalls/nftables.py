@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from errno import ENOENT
 
 from amiguard.errors import FirewallError
+from amiguard.firewalls.conntrack import Conntrack
 from amiguard.firewalls.elements import SINGLE, Kept, add, element, place_of, remove, upsert
 from amiguard.firewalls.layout import (
     COUNTER,
@@ -62,6 +63,7 @@ class Nftables:
         self._treatment = treatment
         self._counters = counters
         self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)
+        self._conntrack = Conntrack()
         self._kept: set[Kept] = set(SINGLE.values())
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
@@ -100,6 +102,10 @@ class Nftables:
             if gone:
                 await self._commit(self._removals(gone))
 
+    async def interrupt(self, targets: Collection[Target]) -> None:
+        """End conversations of UDP that this server was made to begin with these; see `Conntrack`."""
+        await self._conntrack.end(targets)
+
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         """Return what was dropped of each of these that is banned, since then; nothing without `counters`."""
         places = [(target, *place_of(target, absolute)) for target in targets for absolute in (True, False)]
@@ -123,6 +129,7 @@ class Nftables:
     async def close(self) -> None:
         """Free the socket; the bans stay in the kernel."""
         await self._netlink.close()
+        await self._conntrack.close()
 
     async def _put(self, bans: Sequence[Ban], now: Timestamp, *, fresh: bool) -> None:
         """Put bans into their sets; `fresh`: no set has an element yet."""

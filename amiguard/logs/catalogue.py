@@ -138,6 +138,15 @@ CATALOGUE: dict[Action, Entry] = {
     Action.BAN: Entry(
         Level.WARNING, "alert", BLOCKING, ("denied",), "success", "The kernel acknowledged a ban: packets are dropped."
     ),
+    Action.BAN_ESCALATED: Entry(
+        Level.WARNING,
+        "alert",
+        BLOCKING,
+        ("denied",),
+        "success",
+        "A running ban that spared answers to this server became absolute: its target went on over a connection, or "
+        "by datagrams again and again.",
+    ),
     Action.UNBAN: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "An administrator ended a ban."),
     Action.EXPIRE: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "A ban's time is over."),
     Action.ALLOWLIST_CHANGED: Entry(

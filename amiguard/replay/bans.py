@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from amiguard.model import Ban, Target
 from amiguard.ports import Clock
@@ -18,6 +18,8 @@ class Bans:
     def __init__(self, clock: Clock, banned: Callable[[Ban], object]) -> None:
         self.active: OrderedDict[Target, Ban] = OrderedDict()
         self.history: OrderedDict[Target, int] = OrderedDict()
+        self.waiting: Mapping[Target, Ban] = {}
+        """None: each is in force at once."""
         self.forgotten = 0
         """Offenders whose bans were forgotten for want of room."""
         self._clock = clock
@@ -34,8 +36,9 @@ class Bans:
         return True
 
     def submit(self, ban: Ban) -> None:
-        """Take a decided ban; one that holds already was only to be put in once more."""
-        if self.active.get(ban.target) is ban:
+        """Take a decided ban; one that holds already was only to be put in once more, or to become absolute."""
+        known = self.active.get(ban.target)
+        if known is not None and known.since == ban.since:
             return
         self.active[ban.target] = ban
         self.history[ban.target] = self.history.pop(ban.target, 0) + 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from amiguard.asterisk.framing import Framer
 from amiguard.guard import Guard
-from amiguard.model import Ban, Target, Timestamp
+from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.ports import Change, Saved
 from amiguard.sources.ami.intake import AmiIntake
@@ -29,6 +29,13 @@ class NoFirewall:
     async def allow(self, targets: Iterable[Target]) -> None: ...
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None: ...
     async def unban(self, targets: Sequence[Target]) -> None: ...
+    async def interrupt(self, targets: Collection[Target]) -> None: ...
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        return {}
+
+    async def total_drops(self) -> Drops:
+        return Drops(0, 0)
+
     async def close(self) -> None: ...
 
 

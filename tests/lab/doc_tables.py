@@ -110,6 +110,10 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         {"failure": FAILURE._replace(reason=Reason.INJECTION, weight=1_000_000, code="InvalidAccountID")},
     ),
     Action.BAN: ("192.0.2.77 is banned", {"ban": BAN}),
+    Action.BAN_ESCALATED: (
+        "192.0.2.77 goes on, and is cut off absolutely",
+        {"ban": BAN._replace(evidence=Evidence.CONNECTED, absolute=True)},
+    ),
     Action.UNBAN: ("198.51.100.0/24 is let through again", {"ban": MANUAL}),
     Action.EXPIRE: ("the ban of 192.0.2.77 is over", {"ban": BAN}),
     Action.ALLOWLIST_CHANGED: (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.errors import FirewallError, StoreError
 from amiguard.guard import Guard
-from amiguard.model import Address, Ban, Target, Timestamp
+from amiguard.model import Address, Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.ports import Change, Notice, Saved
 from tests.lab.journal import RecordingJournal
@@ -24,6 +24,8 @@ class RecordingFirewall:
 
     dropped: dict[Target, int | None] = field(default_factory=dict)
     allowed: list[Target] = field(default_factory=list)
+    absolute: set[Target] = field(default_factory=set)
+    interrupted: list[Target] = field(default_factory=list)
     broken: bool = False
     enforces: bool = True
     starts: int = 0
@@ -45,12 +47,26 @@ class RecordingFirewall:
         self._check()
         self.transactions += 1
         self.dropped |= {ban.target: ban.remaining(now) for ban in bans}
+        for ban in bans:
+            (self.absolute.add if ban.absolute else self.absolute.discard)(ban.target)
 
     async def unban(self, targets: Sequence[Target]) -> None:
         await asyncio.sleep(0)
         self._check()
         for target in targets:
             self.dropped.pop(target, None)
+
+    async def interrupt(self, targets: Collection[Target]) -> None:
+        self._check()
+        self.interrupted += targets
+
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        self._check()
+        return {target: Drops(3, 1200) for target in targets if target in self.dropped}
+
+    async def total_drops(self) -> Drops:
+        self._check()
+        return Drops(7, 2800)
 
     async def close(self) -> None:
         pass
@@ -133,10 +149,11 @@ class World:
             await guard.close()
 
 
-def guess(address: str = ATTACKER, *, session: str = "call", tampered: bool = False) -> SecurityEvent:
-    return SecurityEvent(
-        "ChallengeResponseFailed", "PJSIP", Address(Target(address)), 5062, "UDP", "100", session, tampered=tampered
-    )
+def guess(
+    address: str = ATTACKER, *, session: str = "call", tampered: bool = False, transport: str = "UDP"
+) -> SecurityEvent:
+    code, target = "ChallengeResponseFailed", Address(Target(address))
+    return SecurityEvent(code, "PJSIP", target, 5062, transport, "100", session, tampered=tampered)
 
 
 def chan_sip(address: str, source_port: int = 5062) -> SecurityEvent:

@@ -11,9 +11,9 @@ from amiguard import enforcement
 from amiguard.chansip import PATIENCE
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.journal import Action
-from amiguard.judge import BITES_AFTER
 from amiguard.model import Ban, Reason, Target, Timestamp
 from amiguard.ports import Ended, Ending, NoticeKind, Position, Saved
+from amiguard.undeterred import BITES_AFTER, REPEATS
 from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, RecordingFirewall, RecordingStore, World, attack, chan_sip, guess
 
@@ -59,6 +59,77 @@ async def test_a_ban_that_does_not_bite_is_put_in_again_without_a_second_ban_lin
 
         assert world.journal.count(Action.BAN) == 1
         assert len(world.store.changes) == 1
+
+
+async def test_a_ban_that_only_datagrams_led_to_ends_the_conversations_that_the_server_was_made_to_begin() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: world.firewall.interrupted == [ATTACKER])
+        assert ATTACKER not in world.firewall.absolute
+
+        world.now += BITES_AFTER + 1
+        attack(guard, times=1)
+        await until(lambda: world.firewall.interrupted == [ATTACKER] * 2)
+        assert world.journal.count(Action.BAN_ESCALATED) == 0
+
+
+async def test_who_goes_on_by_datagrams_is_cut_off_absolutely_in_the_end_and_this_is_no_second_ban() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: bool(world.store.changes))
+        for turn in range(REPEATS + 1):
+            await until(lambda expected=turn + 1: len(world.firewall.interrupted) == expected)  # type: ignore[misc]
+            world.now += BITES_AFTER + 1
+            attack(guard, times=1)
+        await until(lambda: world.journal.count(Action.BAN_ESCALATED) == 1)
+
+        assert world.firewall.absolute == {ATTACKER}
+        assert world.journal.count(Action.BAN) == 1
+        assert len(world.notifier.notices) == 1
+        assert guard.administration.find(ATTACKER) == world.store.changes[-1]
+        ban = world.store.changes[-1]
+        assert isinstance(ban, Ban)
+        assert ban.absolute
+
+
+async def test_a_connection_while_banned_leads_to_an_absolute_ban_at_once() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: bool(world.store.changes))
+        guard.observe(guess(transport="TCP"), "ami")
+        await until(lambda: world.journal.count(Action.BAN_ESCALATED) == 1)
+
+        assert world.firewall.absolute == {ATTACKER}
+
+
+async def test_who_is_allowed_meanwhile_is_not_cut_off_however_often_datagrams_accuse_him() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: bool(world.store.changes))
+        await guard.administration.allow(ATTACKER, "a trunk")
+        for _ in range(REPEATS + 3):
+            world.now += BITES_AFTER + 1
+            attack(guard, times=5)
+            await asyncio.sleep(0)
+
+        assert world.journal.count(Action.BAN_ESCALATED) == 0
+        assert not world.firewall.absolute
+
+
+async def test_in_a_dry_run_nobody_is_said_to_be_cut_off() -> None:
+    world = World(firewall=RecordingFirewall(enforces=False))
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: bool(world.store.changes))
+        guard.observe(guess(transport="TCP"), "ami")
+        await until(lambda: world.firewall.transactions == 2)
+        guard.observe(guess(), "ami")
+
+        assert world.journal.count(Action.BAN_ESCALATED) == 0
 
 
 async def test_what_the_kernel_refuses_is_retried_and_never_reported_as_done() -> None:
