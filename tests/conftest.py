@@ -91,6 +91,18 @@ def opensmtpd_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def debian12_root() -> Path:
+    """The files of a Debian 12 with systemd and Python."""
+    return ready("debian12")
+
+
+@pytest.fixture(scope="session")
+def fail2ban_root() -> Path:
+    """The files of fail2ban."""
+    return ready("fail2ban")
+
+
+@pytest.fixture(scope="session")
 def asterisk22(asterisk22_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
     """Asterisk 22 with PJSIP."""
     with running(asterisk22_root, "pjsip", tmp_path_factory.mktemp("asterisk22")) as asterisk:

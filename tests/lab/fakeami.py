@@ -80,11 +80,11 @@ class FakeAmi:
     `connections` counts what came in, `received` is all that clients sent, `actions` what they asked for."""
 
     def __init__(
-        self, script: Script = Script(), *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+        self, script: Script = Script(), *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         self.script = script
         self.host = host
-        self.port = 0
+        self.port = port
         self.connections = 0
         self.received = bytearray()
         self.actions: list[dict[str, str]] = []
