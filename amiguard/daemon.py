@@ -12,6 +12,7 @@ from pathlib import Path
 from amiguard import __version__
 from amiguard.clock import steady_clock
 from amiguard.control.server import ControlServer
+from amiguard.control.stream import Stream
 from amiguard.errors import ControlError, FirewallError, SettingsError
 from amiguard.guard import Guard
 from amiguard.journal import Action
@@ -22,7 +23,7 @@ from amiguard.reloading import Reloading
 from amiguard.settings import Settings
 from amiguard.stores.sqlite import SqliteStore, collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
-from amiguard.wiring import firewall_of, notifiers_of, policy_of
+from amiguard.wiring import control_settings, firewall_of, notifiers_of, policy_of
 
 NOTIFIER_GRACE = 5.0
 """Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""
@@ -39,13 +40,14 @@ def run(settings: Settings, env_file: Path | None = None) -> int:
 
     `env_file` is what `settings` were loaded from, for a reload."""
     clock = steady_clock()
-    journal = open_journal(settings.log_format, settings.log_level, clock=clock)
+    stream = Stream()
+    journal = open_journal(settings.log_format, settings.log_level, clock=clock, tap=stream.publish)
     try:
-        asyncio.run(Daemon(settings, env_file, journal, clock).live())
+        asyncio.run(Daemon(settings, env_file, journal, clock, stream).live())
     except FirewallError as error:
         journal.write(Action.FIREWALL_FAILED, f"the firewall can't be laid out: {error}", error=error)
     except ControlError as error:
-        journal.write(Action.INTERNAL_ERROR, f"the control socket can't be opened: {error}", error=error)
+        journal.write(Action.INTERNAL_ERROR, f"commands can't be taken: {error}", error=error)
     except ExceptionGroup as group:
         for unexpected in _leaves(group):
             journal.write(Action.INTERNAL_ERROR, "amiguard can't go on", error=unexpected)
@@ -71,9 +73,11 @@ async def _raise_when(stopping: asyncio.Event) -> None:
 
 
 class Daemon:
-    """Everything that runs, from the settings."""
+    """Everything that runs, from the settings. `stream` gets what the journal writes."""
 
-    def __init__(self, settings: Settings, env_file: Path | None, journal: StructuredJournal, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, env_file: Path | None, journal: StructuredJournal, clock: Clock, stream: Stream
+    ) -> None:
         self._settings = settings
         self._env_file = env_file
         self._journal = journal
@@ -90,7 +94,9 @@ class Daemon:
             clock=clock,
             log_followed=bool(settings.asterisk_log),
         )
-        self._control = ControlServer(settings.control_socket, self._guard.administration, journal, clock)
+        self._control = ControlServer(
+            control_settings(settings), self._guard.administration, journal, clock, stream, reload=self.reload
+        )
 
     async def live(self) -> None:
         """Start, run until a signal, and stop: sources first, then what is decided goes to kernel, store and mail.

@@ -42,6 +42,7 @@ class Action(StrEnum):
     WEBHOOK_FAILED = "webhook-failed"
     WEBHOOK_RECOVERED = "webhook-recovered"
     CONTROL = "control"
+    CONTROL_OPENED = "control-opened"
     OVERLOAD = "overload"
     INTERNAL_ERROR = "internal-error"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from amiguard import __version__
+from amiguard.control.settings import Address, ControlSettings
 from amiguard.errors import NotifierError
 from amiguard.guard import Guard
 from amiguard.journal import Action, Journal
@@ -85,6 +86,17 @@ def webhook_settings(settings: Settings) -> WebhookSettings:
         ca_file=settings.webhook_tls_ca,
         events=frozenset(settings.webhook_events),
         digest=settings.mail_digest / 1000,
+    )
+
+
+def control_settings(settings: Settings) -> ControlSettings:
+    """Return how the daemon is reached."""
+    listen = settings.http_listen
+    return ControlSettings(
+        socket=settings.control_socket,
+        group=settings.control_group,
+        http=None if listen is None else Address(listen.host, listen.port),
+        token=settings.http_token.get_secret_value(),
     )
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from amiguard.model import Ban, Target
+from amiguard.model import Allowed, Ban, Target
+
+Reload = Callable[[], Awaitable[Sequence[str]]]
+"""Takes over changed settings, and returns which. Raises SettingsError: one is wrong, and all the old ones stay."""
+
+Metrics = Callable[[], tuple[bytes, str]]
+"""Returns what Prometheus scrapes: the body and its content type."""
 
 
 class Controlled(Protocol):
@@ -24,11 +30,13 @@ class Controlled(Protocol):
     def find(self, target: Target) -> Ban | None:
         """Return the running ban of this very target."""
 
-    async def ban(self, target: Target, bantime: int | None, comment: str) -> Ban:
+    async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
 
+        `force` takes back what `allow` allowed, and bans a network of which some is allowed.
+
         Raises:
-            BanRefused: the target is in the allowlist.
+            BanRefused: the target is allowed.
             FirewallError: the kernel refused.
         """
 
@@ -37,3 +45,12 @@ class Controlled(Protocol):
 
     async def unban_all(self) -> int:
         """Let everybody through again; return how many bans that were. Raises FirewallError."""
+
+    async def allow(self, target: Target, comment: str) -> Sequence[Ban]:
+        """Never ban a target, over restarts too; return the bans that this lifted. Raises FirewallError."""
+
+    async def disallow(self, target: Target) -> bool:
+        """Take back what `allow` did; False = it was not among what `allow` allowed. Raises FirewallError."""
+
+    def allowed(self) -> Sequence[Allowed]:
+        """Return who is never banned."""

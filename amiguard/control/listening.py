@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import os
 import socket
 import stat
 from pathlib import Path
@@ -43,6 +45,19 @@ def listen(path: Path) -> socket.socket:
 def socket_mode(listener: socket.socket) -> None:
     """Set the mode that the file gets at its birth: Linux takes it from the socket, so it is never open to all."""
     Path(f"/proc/self/fd/{listener.fileno()}").chmod(MODE)
+
+
+def share(path: Path, group: str) -> str:
+    """Let the members of a group use the socket; return why they can't, "" where they can.
+
+    Only root and the group's own members may give it away (chown(2))."""
+    try:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    except KeyError:
+        return f"there is no group {group}"
+    except OSError as error:
+        return f"the socket can't be given to group {group}: {error.strerror}"
+    return ""
 
 
 def clear(path: Path) -> None:

@@ -1,86 +1,131 @@
-"""The control interface: HTTP/1.1 and JSON on a Unix socket. `docs/operations.md` describes it.
+"""The control interface: HTTP/1.1 and JSON on a Unix socket, and over TCP if asked (docs/operations.md).
 
-Errors are `{"error": "one sentence"}`: 400 makes no sense, 404 is not there, 405 not that method, 408 too slow, 409 is
-in the allowlist, 413 too much, 503 the kernel refuses."""
+Errors are `{"error": "one sentence"}`: 400 makes no sense, 401 needs the token, 403 comes from another site, 404 is not
+there, 405 not that method, 408 too slow, 409 is in the allowlist, 410 this listing is over, 413 too much, 415 no JSON,
+421 another host, 422 wrong settings, 503 the kernel refuses or too many are there."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping
 from typing import cast
 
 from aiohttp import web
 
 from amiguard.control.audit import Audit
-from amiguard.control.connections import Connections
-from amiguard.control.controlled import Controlled
-from amiguard.control.listening import listen
-from amiguard.control.middleware import answering
-from amiguard.control.requests import BODY
+from amiguard.control.controlled import Controlled, Metrics, Reload
+from amiguard.control.gate import admitting, no_other_site
+from amiguard.control.listening import listen, share
+from amiguard.control.routes.allow import AllowRoutes
 from amiguard.control.routes.bans import BanRoutes
+from amiguard.control.routes.documents import DocumentRoutes
+from amiguard.control.routes.events import EventRoutes
 from amiguard.control.routes.health import HealthRoutes
-from amiguard.journal import Journal
+from amiguard.control.routes.reload import ReloadRoutes
+from amiguard.control.service import Service
+from amiguard.control.settings import ControlSettings
+from amiguard.control.stream import Stream
+from amiguard.control.timeline import Timeline
+from amiguard.errors import ControlError
+from amiguard.journal import Action, Journal
 from amiguard.ports import Clock
 
 PATIENCE = 5.0
 """Seconds that a client gets for its first request's head, and again for a request's body."""
 
-GRACE = 2.0
-"""Seconds that requests in progress get when the server closes."""
-
-KEEPALIVE = 15.0
-"""Seconds that a connection may be idle between requests."""
-
-QUIET = logging.Logger("amiguard.control", logging.CRITICAL + 1)  # noqa: LOG001 -- aiohttp would tell each client's garbage there; faults of ours are told to the journal
+SAMPLE = 10.0
+"""Seconds between two looks at the totals."""
 
 
 class ControlServer:
-    """Serves the control interface on the socket at `path`."""
+    """Serves the control interface.
+
+    `stream` is where the journal's lines come from; what is None has no route."""
 
     def __init__(
-        self, path: Path, controlled: Controlled, journal: Journal, clock: Clock, *, patience: float = PATIENCE
+        self,
+        settings: ControlSettings,
+        controlled: Controlled,
+        journal: Journal,
+        clock: Clock,
+        stream: Stream,
+        *,
+        reload: Reload | None = None,
+        metrics: Metrics | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        self._path = path
-        self._connections = Connections(patience)
-        self._app = web.Application(middlewares=[answering(self._connections, journal)], client_max_size=BODY)
-        self._app.add_routes(HealthRoutes(controlled).table())
-        self._app.add_routes(BanRoutes(controlled, Audit(journal), clock, patience).table())
-        self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._settings = settings
+        self._controlled = controlled
+        self._journal = journal
+        self._clock = clock
+        self._stream = stream
+        self._timeline = Timeline()
+        audit = Audit(journal)
+        self._routes: list[web.RouteDef] = [
+            *HealthRoutes(controlled, metrics).table(),
+            *BanRoutes(controlled, audit, clock, patience).table(),
+            *AllowRoutes(controlled, audit, clock, patience).table(),
+            *EventRoutes(stream, self._timeline, clock).table(),
+            *DocumentRoutes().table(),
+            *([] if reload is None else ReloadRoutes(reload, audit).table()),
+        ]
+        self._services = [Service([no_other_site], self._routes, journal, patience)]
+        if settings.http is not None:
+            self._services.append(Service([admitting(settings.token), no_other_site], self._routes, journal, patience))
         self._inode = 0
+        self._sampling: asyncio.Task[None] | None = None
+
+    def routes(self) -> list[tuple[str, str]]:
+        """Return what is served: method and path."""
+        return [(route.method, route.path) for route in self._routes]
 
     async def start(self) -> None:
-        """Open the socket and serve.
+        """Open the socket, and the TCP port where there is one, and serve.
 
         Raises:
-            ControlError: another amiguard answers there, or the socket can't be made.
+            ControlError: another amiguard answers there, or one of them can't be opened.
         """
-        listener = listen(self._path)
-        self._inode = self._path.lstat().st_ino
-        self._runner = web.AppRunner(
-            self._app,
-            access_log=None,
-            logger=QUIET,
-            keepalive_timeout=KEEPALIVE,
-            lingering_time=1.0,
-            shutdown_timeout=GRACE,
+        socket, http = self._settings.socket, self._settings.http
+        loop = asyncio.get_running_loop()
+        listener = listen(socket)
+        self._inode = socket.lstat().st_ino
+        problem = share(socket, self._settings.group) if self._settings.group else ""
+        await self._services[0].start(lambda accept: loop.create_unix_server(accept, sock=listener))
+        if http is not None:
+            try:
+                await self._services[1].start(lambda accept: loop.create_server(accept, http.host, http.port))
+            except OSError as error:
+                await self.close()
+                raise ControlError(f"can't listen on {http.host} port {http.port}: {error.strerror}") from error
+        self._journal.write(
+            Action.CONTROL_OPENED,
+            f"commands are taken at {socket}" + (f"; for root and the own user only: {problem}" if problem else ""),
+            path=str(socket),
+            group="" if problem else self._settings.group,
+            http="" if http is None else f"{http.host} port {http.port}",
         )
-        await self._runner.setup()
-        accept = partial(self._connections.accept, cast("web.Server", self._runner.server))
-        self._server = await asyncio.get_running_loop().create_unix_server(accept, sock=listener)
+        self._sampling = loop.create_task(self._sample())
 
     async def close(self) -> None:
         """Take no more requests, give those in progress a moment, and remove the socket."""
-        if self._server is None or self._runner is None:
+        if not self._inode:
             return
-        self._server.close()
+        for service in self._services:
+            service.shut()
         try:
-            if self._path.lstat().st_ino == self._inode:
-                self._path.unlink()
+            if self._settings.socket.lstat().st_ino == self._inode:
+                self._settings.socket.unlink()
         except FileNotFoundError:
             pass
-        await self._runner.cleanup()
-        self._connections.close()
-        self._server = self._runner = None
+        self._inode = 0
+        self._stream.close()
+        if self._sampling is not None:
+            self._sampling.cancel()
+        for service in self._services:
+            await service.close()
+
+    async def _sample(self) -> None:
+        while True:
+            totals = cast("Mapping[str, int]", self._controlled.status().get("totals", {}))
+            self._timeline.note(self._clock(), totals.get("failures", 0), totals.get("bans", 0))
+            await asyncio.sleep(SAMPLE)

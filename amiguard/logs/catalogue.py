@@ -230,7 +230,15 @@ CATALOGUE: dict[Action, Entry] = {
         Level.INFO, "event", ("network",), ("info",), "success", "The webhook takes notices again."
     ),
     Action.CONTROL: Entry(
-        Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control socket."
+        Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control interface."
+    ),
+    Action.CONTROL_OPENED: Entry(
+        Level.INFO,
+        "event",
+        ("api",),
+        ("start",),
+        "success",
+        "Where commands are taken, and whose; it says so where the socket's group could not be set.",
     ),
     Action.OVERLOAD: Entry(
         Level.WARNING,

@@ -52,9 +52,12 @@ class StructuredJournal:
         level: str,
         fd: int,
         clock: Clock,
+        *,
         limit: int,
+        tap: Callable[[str], None] | None,
     ) -> None:
         self._outlet = Outlet(fd)
+        self._tap = tap
         self._colors = os.isatty(fd)
         self.reconfigure(format, level)
         self._clock = clock
@@ -136,7 +139,11 @@ class StructuredJournal:
         error = fields.get("error")
         if self._level is Level.DEBUG and isinstance(error, BaseException):
             line["error.stack_trace"] = ecs.stack(error)
-        return self._render(tally, line)
+        if self._tap is None:
+            return self._render(tally, line)
+        told = _json(tally, line.copy())
+        self._tap(told)
+        return told if self._render is _json else self._render(tally, line)
 
 
 def open_journal(
@@ -146,14 +153,15 @@ def open_journal(
     clock: Clock,
     stream: IO[str] | None = None,
     limit: int = LIMIT,
+    tap: Callable[[str], None] | None = None,
 ) -> StructuredJournal:
     """Return the journal that writes to `stream`, an open file with a descriptor; None is standard output.
 
     `level` is one of debug, info, warning, error; `limit` is how many lines of each action that strangers can cause are
-    written a second."""
+    written a second. `tap` gets every line that is written, as ECS in JSON whatever the format; it must not raise."""
     target = sys.stdout if stream is None else stream
     target.flush()
-    return StructuredJournal(format, level, target.fileno(), clock, limit)
+    return StructuredJournal(format, level, target.fileno(), clock, limit=limit, tap=tap)
 
 
 _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")).encode

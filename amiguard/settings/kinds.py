@@ -4,14 +4,16 @@ A reader takes text, or a value that is typed already, and raises ValueError wit
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from typing_extensions import override
 
 from amiguard.errors import InvalidAddress
 from amiguard.model import parse_target
@@ -20,6 +22,9 @@ from amiguard.settings.durations import FORM, LONGEST, SECOND, parse_bantime, pa
 
 SOCKET_PATH_BYTES = 107
 """`sun_path` of unix(7), without its closing zero."""
+
+LAST_PORT = 65_535
+IPV6 = 6
 
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and bytes that are no UTF-8 (PEP 383)."""
@@ -34,6 +39,22 @@ class Allowed:
     """What an operator may write, in words that follow "give"."""
 
     words: str
+
+
+class Endpoint(NamedTuple):
+    """Where a TCP server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    @override
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def is_mailbox(text: str) -> bool:
@@ -133,6 +154,20 @@ def _socket(path: Path) -> Path:
     return path
 
 
+def _endpoint(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return _refuse(value, ENDPOINT)
+    if (ip.version == IPV6) is not value.startswith("[") or not re.fullmatch(r"[0-9]{1,5}", port):
+        return _refuse(value, ENDPOINT)
+    return Endpoint(str(ip), int(port)) if 1 <= int(port) <= LAST_PORT else _refuse(value, ENDPOINT)
+
+
 def _readable(path: Path) -> Path:
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ValueError(f"{str(path)!r} is no file that amiguard can read")
@@ -141,6 +176,7 @@ def _readable(path: Path) -> Path:
 
 HOST = "a host name or an IP address"
 IGNORED = "addresses, networks or DNS names such as 192.0.2.1, 2001:db8::/32 or office.example.org"
+ENDPOINT = "an address and a port such as 127.0.0.1:9180 or [::1]:9180"
 MAILBOX = "a plain mail address such as ops@example.org"
 
 LOCAL = "local"
@@ -148,7 +184,7 @@ TIMEZONE = "local, or a name such as Europe/Berlin or UTC"
 
 Text = Annotated[str, AfterValidator(_plain), Allowed("text")]
 Host = Annotated[str, AfterValidator(_host), Allowed(HOST)]
-Port = Annotated[int, Field(ge=1, le=65_535), Allowed("a port number from 1 to 65535")]
+Port = Annotated[int, Field(ge=1, le=LAST_PORT), Allowed("a port number from 1 to 65535")]
 Switch = Annotated[bool, Allowed("true or false")]
 Secret = Annotated[SecretStr, AfterValidator(_secret), Allowed("a secret")]
 Count = Annotated[int, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")]
@@ -180,6 +216,9 @@ FilePath = Annotated[Path, BeforeValidator(_path), Allowed("a path")]
 OptionalHost = Annotated[Host | None, Allowed(HOST)]
 OptionalFile = Annotated[
     Annotated[FilePath, AfterValidator(_readable)] | None, Allowed("a readable file of PEM certificates")
+]
+OptionalEndpoint = Annotated[
+    Annotated[Endpoint, BeforeValidator(_endpoint)] | None, BeforeValidator(_endpoint), Allowed(ENDPOINT)
 ]
 SocketPath = Annotated[
     Path, BeforeValidator(_path), AfterValidator(_socket), Allowed(f"a path of at most {SOCKET_PATH_BYTES} bytes")

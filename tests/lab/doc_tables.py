@@ -149,7 +149,11 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         {"waiting": 3, "error": NotifierError("https://chat.example.org: HTTP status 500")},
     ),
     Action.WEBHOOK_RECOVERED: ("", {"waiting": 2}),
-    Action.CONTROL: ("ban", {"target": "198.51.100.0/24"}),
+    Action.CONTROL: ("ban 198.51.100.0/24", {"target": "198.51.100.0/24", "peer_uid": 0, "peer_pid": 4711}),
+    Action.CONTROL_OPENED: (
+        "commands are taken at /run/amiguard/amiguard.sock",
+        {"path": "/run/amiguard/amiguard.sock", "group": "amiguard", "http": "127.0.0.1 port 9180"},
+    ),
     Action.OVERLOAD: ("left out lines: 12000 failure", {"left_out": 12_000}),
     Action.INTERNAL_ERROR: ("an event could not be handled", {"error": KeyError("EventTV")}),
 }

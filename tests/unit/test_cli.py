@@ -18,11 +18,10 @@ from typer.testing import CliRunner
 from amiguard import __version__
 from amiguard.check import Finding, check
 from amiguard.cli import app
-from amiguard.control.server import ControlServer
 from amiguard.model import Ban, Reason, Target
 from amiguard.settings import load
 from tests.lab.journal import RecordingJournal
-from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard
+from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard, serving
 
 ROOT = Path(__file__).parents[2]
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("AMIGUARD_")}
@@ -68,7 +67,7 @@ def guard() -> FakeGuard:
 @pytest.fixture
 async def amiguard(tmp_path: Path, guard: FakeGuard) -> AsyncIterator[Shell]:
     path = tmp_path / "amiguard.sock"
-    server = ControlServer(path, guard, RecordingJournal(), lambda: NOW)
+    server = serving(path, guard, RecordingJournal())
     await server.start()
     yield Shell(path)
     await server.close()
@@ -143,6 +142,8 @@ async def test_a_no_of_the_daemon_ends_with_1(amiguard: Shell, guard: FakeGuard)
     assert [line.split() for line in status.out.splitlines()] == [
         ["ready", "no"],
         ["bans.active", "0"],
+        ["totals.failures", "0"],
+        ["totals.bans", "0"],
         ["sources.ami.name", "ami"],
         ["sources.ami.up", "no"],
     ]

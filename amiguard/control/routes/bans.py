@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from amiguard.control.answers import Listing, covering, shown
+from amiguard.control.answers import covering, shown
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled
-from amiguard.control.requests import read_ban, read_page
-from amiguard.model import parse_target
+from amiguard.control.listing import Listing
+from amiguard.control.requests import read_ban, read_body, read_page
+from amiguard.model import Ban, Timestamp, parse_target
 from amiguard.ports import Clock
+
+BREATH = 100
+"""Bans that are put into JSON in one step of the loop: about a millisecond."""
 
 
 class BanRoutes:
-    """The bans; a request's body must come within `patience` seconds."""
+    """The bans."""
 
     def __init__(self, controlled: Controlled, audit: Audit, clock: Clock, patience: float) -> None:
         self._controlled = controlled
         self._audit = audit
         self._clock = clock
         self._patience = patience
-        self._listing = Listing()
+        self._listing = Listing(controlled.bans, controlled.find)
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -34,21 +40,21 @@ class BanRoutes:
         ]
 
     async def _bans(self, request: web.Request) -> web.Response:
-        page = read_page(request.query)
+        wanted = read_page(request.query)
         now = self._clock()
-        if page.address is None:
-            bans, cursor = self._listing.page(self._controlled.bans, self._controlled.find, now, page.after, page.limit)
+        if wanted.address is None:
+            bans, cursor = self._listing.page(now, wanted.cursor, wanted.limit)
         else:
-            bans, cursor = covering(page.address, self._controlled.find), None
-        return web.json_response({"bans": [shown(ban, now) for ban in bans], "cursor": cursor})
+            bans, cursor = covering(wanted.address, self._controlled.find), None
+        text = f'{{"bans": [{await listed(bans, now)}], "cursor": {json.dumps(cursor)}}}'
+        return web.Response(text=text, content_type="application/json")
 
     async def _ban(self, request: web.Request) -> web.Response:
-        async with asyncio.timeout(self._patience):
-            body = await request.read()
-        wanted = read_ban(body)
+        wanted = read_ban(await read_body(request, self._patience))
         bantime = self._controlled.default_bantime if wanted.default else wanted.bantime
         with self._audit.refusals(request, f"ban {wanted.target}", target=wanted.target):
-            ban = await self._controlled.ban(wanted.target, bantime, wanted.comment)
+            ban = await self._controlled.ban(wanted.target, bantime, wanted.comment, force=wanted.force)
+        self._listing.changed()
         self._audit.told(request, f"ban {wanted.target}", target=wanted.target)
         return web.json_response(shown(ban, self._clock()), status=201)
 
@@ -56,6 +62,7 @@ class BanRoutes:
         target = parse_target(request.match_info["address"])
         with self._audit.refusals(request, f"unban {target}", target=target):
             ban = await self._controlled.unban(target)
+        self._listing.changed()
         self._audit.told(request, f"unban {target}", target=target, outcome="success" if ban else "failure")
         if ban is not None:
             return web.json_response(shown(ban, self._clock()))
@@ -66,5 +73,16 @@ class BanRoutes:
     async def _unban_all(self, request: web.Request) -> web.Response:
         with self._audit.refusals(request, "unban everybody"):
             count = await self._controlled.unban_all()
+        self._listing.changed()
         self._audit.told(request, "unban everybody", bans=count)
         return web.json_response({"unbanned": count})
+
+
+async def listed(bans: Sequence[Ban], now: Timestamp) -> str:
+    """Return bans as JSON, without the brackets around them, and let others run in between."""
+    parts = []
+    for start in range(0, len(bans), BREATH):
+        if start:
+            await asyncio.sleep(0)
+        parts.append(json.dumps([shown(ban, now) for ban in bans[start : start + BREATH]])[1:-1])
+    return ", ".join(parts)

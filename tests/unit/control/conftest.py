@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amiguard.control.client import ControlClient
 from amiguard.control.server import ControlServer
+from amiguard.control.settings import ControlSettings
+from amiguard.control.stream import Stream
 from amiguard.errors import BanRefused, FirewallError
-from amiguard.model import Ban, Origin, Reason, Target
+from amiguard.journal import Journal
+from amiguard.model import Allowed, AllowOrigin, Ban, Origin, Reason, Target
 from tests.lab.journal import RecordingJournal
 
 NOW = 1_800_000_000_000
@@ -26,12 +30,15 @@ class FakeGuard:
 
     def __init__(self) -> None:
         self.running: dict[Target, Ban] = {}
+        self.exempt: dict[Target, Allowed] = {}
+        self.failures = 0
         self.ready = True
 
     def status(self) -> dict[str, object]:
         return {
             "ready": self.ready,
             "bans": {"active": len(self.running)},
+            "totals": {"failures": self.failures, "bans": len(self.running)},
             "sources": [{"name": "ami", "up": self.ready}],
         }
 
@@ -41,8 +48,8 @@ class FakeGuard:
     def find(self, target: Target) -> Ban | None:
         return self.running.get(target)
 
-    async def ban(self, target: Target, bantime: int | None, comment: str) -> Ban:
-        if target == ALLOWED:
+    async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
+        if target == ALLOWED and not force:
             raise BanRefused(f"{target} is in the allowlist")
         if target == REFUSED_BY_KERNEL:
             raise FirewallError("the kernel refused", 1)
@@ -56,6 +63,17 @@ class FakeGuard:
         if target == REFUSED_BY_KERNEL:
             raise FirewallError("the kernel refused", 1)
         return self.running.pop(target, None)
+
+    async def allow(self, target: Target, comment: str) -> Sequence[Ban]:
+        self.exempt[target] = Allowed(target, AllowOrigin.RUNTIME, comment)
+        lifted = self.running.pop(target, None)
+        return [] if lifted is None else [lifted]
+
+    async def disallow(self, target: Target) -> bool:
+        return self.exempt.pop(target, None) is not None
+
+    def allowed(self) -> Sequence[Allowed]:
+        return [Allowed(ALLOWED, AllowOrigin.NAME, "trunk.example", NOW), *self.exempt.values()]
 
     async def unban_all(self) -> int:
         count = len(self.running)
@@ -79,9 +97,22 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def server(path: Path, guard: FakeGuard, journal: RecordingJournal) -> AsyncIterator[ControlServer]:
-    server = ControlServer(path, guard, journal, lambda: NOW, patience=0.3)
+def stream() -> Stream:
+    return Stream()
+
+
+def serving(path: Path, guard: FakeGuard, journal: Journal, stream: Stream | None = None, **more: Any) -> ControlServer:
+    """Return a server on the socket at `path` alone."""
+    return ControlServer(ControlSettings(path), guard, journal, lambda: NOW, stream or Stream(), **more)
+
+
+@pytest.fixture
+async def server(
+    path: Path, guard: FakeGuard, journal: RecordingJournal, stream: Stream
+) -> AsyncIterator[ControlServer]:
+    server = serving(path, guard, journal, stream, patience=0.3)
     await server.start()
+    journal.lines.clear()
     yield server
     await server.close()
 

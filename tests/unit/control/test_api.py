@@ -10,13 +10,18 @@ from typing import Any
 import aiohttp
 import pytest
 
+from amiguard.control.listing import KEPT
 from amiguard.control.server import ControlServer
+from amiguard.errors import SettingsError
 from amiguard.journal import Action
 from amiguard.model import Ban, Evidence, Reason, Target
 from tests.lab.journal import RecordingJournal
-from tests.unit.control.conftest import ALLOWED, BREAKS, NOW, REFUSED_BY_KERNEL, FakeGuard
+from tests.lab.waiting import until
+from tests.unit.control.conftest import ALLOWED, BREAKS, NOW, REFUSED_BY_KERNEL, FakeGuard, serving
 
 BANS = "http://amiguard/api/v1/bans"
+ALLOW = "http://amiguard/api/v1/allow"
+RELOAD = "http://amiguard/api/v1/reload"
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ async def test_the_status_is_the_guards(http: aiohttp.ClientSession, guard: Fake
     ("body", "remaining"),
     [
         ({"address": "192.0.2.1"}, 600),
-        ({"address": "192.0.2.1", "time": None, "reason": None}, 600),
+        ({"address": "192.0.2.1", "time": None, "reason": None, "force": None}, 600),
         ({"address": "192.0.2.1", "time": 90}, 90),
         ({"address": "192.0.2.1", "time": -1}, None),
     ],
@@ -162,6 +167,123 @@ async def test_an_address_is_found_with_every_network_around_it(http: aiohttp.Cl
     assert nobody == {"bans": [], "cursor": None}
 
 
+async def test_who_is_allowed_is_banned_only_by_force(http: aiohttp.ClientSession, guard: FakeGuard) -> None:
+    assert (await told(http, "POST", BANS, json={"address": ALLOWED}))[0] == 409
+    assert (await told(http, "POST", BANS, json={"address": ALLOWED, "force": True}))[0] == 201
+    assert list(guard.running) == [ALLOWED]
+
+
+async def test_who_is_allowed_is_let_through_at_once_until_it_is_taken_back(
+    http: aiohttp.ClientSession, guard: FakeGuard
+) -> None:
+    await guard.ban(Target("192.0.2.1"), None, "")
+
+    status, answer = await told(http, "POST", ALLOW, json={"address": "192.0.2.1", "comment": "the branch"})
+    assert (status, answer["address"], [ban["address"] for ban in answer["lifted"]]) == (
+        201,
+        "192.0.2.1",
+        ["192.0.2.1"],
+    )
+    _, listed = await told(http, "GET", ALLOW)
+    assert listed["allowed"] == [
+        {"address": ALLOWED, "origin": "name", "comment": "trunk.example", "until": "2027-01-15T08:00:00Z"},
+        {"address": "192.0.2.1", "origin": "runtime", "comment": "the branch", "until": None},
+    ]
+    assert await told(http, "DELETE", f"{ALLOW}/192.0.2.1") == (200, {"address": "192.0.2.1"})
+    assert (await told(http, "DELETE", f"{ALLOW}/192.0.2.1"))[0] == 404
+    assert (await told(http, "POST", ALLOW, json={"address": "192.0.2.1", "reason": "x"}))[0] == 400
+
+
+async def test_the_newest_bans_come_first(http: aiohttp.ClientSession, guard: FakeGuard) -> None:
+    for number in range(5):
+        await guard.ban(Target(f"192.0.2.{number}"), None, "")
+
+    _, first = await told(http, "GET", BANS, params={"limit": "2"})
+    _, second = await told(http, "GET", BANS, params={"limit": "2", "cursor": first["cursor"]})
+    _, third = await told(http, "GET", BANS, params={"limit": "2", "cursor": second["cursor"]})
+
+    pages = [[ban["address"] for ban in page["bans"]] for page in (first, second, third)]
+    assert pages == [["192.0.2.4", "192.0.2.3"], ["192.0.2.2", "192.0.2.1"], ["192.0.2.0"]]
+    assert third["cursor"] is None
+
+
+async def test_a_ban_that_a_client_has_just_set_is_in_its_next_listing(http: aiohttp.ClientSession) -> None:
+    for number in range(5):
+        await told(http, "POST", BANS, json={"address": f"192.0.2.{number}"})
+        _, page = await told(http, "GET", BANS, params={"limit": "1"})
+        assert page["bans"][0]["address"] == f"192.0.2.{number}"
+
+
+async def test_a_listing_that_was_forgotten_has_to_be_begun_anew(http: aiohttp.ClientSession, guard: FakeGuard) -> None:
+    for number in range(3):
+        await guard.ban(Target(f"192.0.2.{number}"), None, "")
+    _, first = await told(http, "GET", BANS, params={"limit": "1"})
+    for number in range(KEPT):
+        await told(http, "POST", BANS, json={"address": f"198.51.100.{number}"})
+        await told(http, "GET", BANS, params={"limit": "1"})
+
+    assert await told(http, "GET", BANS, params={"limit": "1", "cursor": first["cursor"]}) == (
+        410,
+        {"error": "this listing was forgotten; begin anew, without a cursor"},
+    )
+
+
+async def test_the_timeline_tells_what_each_minute_added(
+    path: Path, guard: FakeGuard, journal: RecordingJournal
+) -> None:
+    guard.failures = 7
+    server = serving(path, guard, journal)
+    await server.start()
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as http:
+
+        async def sampled() -> bool:
+            _, answer = await told(http, "GET", "http://amiguard/api/v1/timeline")
+            return answer == {"minutes": [{"at": "2027-01-15T08:00:00Z", "failures": 7, "bans": 0}]}
+
+        await until(sampled)
+    await server.close()
+
+
+async def test_settings_are_reloaded_or_refused_with_every_mistake(
+    path: Path, guard: FakeGuard, journal: RecordingJournal
+) -> None:
+    problems: list[str] = []
+
+    async def reload() -> list[str]:
+        if problems:
+            raise SettingsError(problems)
+        return ["AMIGUARD_MAXRETRY"]
+
+    server = serving(path, guard, journal, reload=reload)
+    await server.start()
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as http:
+        assert await told(http, "POST", RELOAD, json={}) == (200, {"changed": ["AMIGUARD_MAXRETRY"]})
+        problems += ["AMIGUARD_MAXRETRY: is wrong"]
+        status, answer = await told(http, "POST", RELOAD, json={})
+    await server.close()
+
+    assert (status, answer["problems"]) == (422, problems)
+    assert [line.fields["outcome"] for line in journal.of(Action.CONTROL)] == ["success", "failure"]
+
+
+async def test_metrics_are_served_as_they_are_where_there_are_any(
+    path: Path, guard: FakeGuard, journal: RecordingJournal, http: aiohttp.ClientSession
+) -> None:
+    assert (await told(http, "GET", "http://amiguard/metrics"))[0] == 404
+    other = path.with_name("other.sock")
+    server = serving(other, guard, journal, metrics=lambda: (b"amiguard_bans 1\n", "text/plain; version=1.0.0"))
+    await server.start()
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(other))) as session,
+        session.get("http://amiguard/metrics") as answer,
+    ):
+        assert (await answer.read(), answer.headers["Content-Type"]) == (
+            b"amiguard_bans 1\n",
+            "text/plain; version=1.0.0",
+        )
+    await server.close()
+
+
 async def test_a_hundred_thousand_bans_are_listed_once_each_while_others_come_and_go(
     http: aiohttp.ClientSession, guard: FakeGuard
 ) -> None:
@@ -206,6 +328,9 @@ async def test_a_hundred_thousand_bans_are_listed_once_each_while_others_come_an
         (b'{"address": "192.0.2.1", "time": true}', "time is not a whole number"),
         (b'{"address": "192.0.2.1", "time": "1h"}', "time is not a whole number"),
         (b'{"address": "192.0.2.1", "time": 99999999999999999999}', "time is not a whole number"),
+        (b'{"address": "192.0.2.1", "force": 1}', "force is neither true nor false"),
+        (b'{"address": "192.0.2.1", "force": {}}', "force is neither true nor false"),
+        (b'{"address": "192.0.2.1", "reason": []}', "reason is not one line"),
         (b'{"address": "192.0.2.1", "reason": 7}', "reason is not one line"),
         (b'{"address": "192.0.2.1", "reason": "a\\nb"}', "reason is not one line"),
         (b'{"address": "192.0.2.1", "reason": "\\ud800"}', "reason is not one line"),
@@ -215,7 +340,7 @@ async def test_a_hundred_thousand_bans_are_listed_once_each_while_others_come_an
 async def test_a_ban_that_makes_no_sense_is_refused_with_the_reason(
     http: aiohttp.ClientSession, guard: FakeGuard, body: bytes, error: str
 ) -> None:
-    status, answer = await told(http, "POST", BANS, data=body)
+    status, answer = await told(http, "POST", BANS, data=body, headers={"Content-Type": "application/json"})
 
     assert status == 400
     assert error in answer["error"]

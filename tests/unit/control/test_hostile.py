@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from amiguard.control.client import ControlClient
+from amiguard.control.client import ControlClient, RequestRefused
+from amiguard.control.connections import MOST
 from amiguard.control.server import ControlServer
 from tests.lab.journal import RecordingJournal
-from tests.unit.control.conftest import FakeGuard
+from tests.lab.waiting import until
+from tests.unit.control.conftest import FakeGuard, serving
 
-POST = b"POST /api/v1/bans HTTP/1.1\r\nHost: amiguard\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+POST = (
+    b"POST /api/v1/bans HTTP/1.1\r\nHost: amiguard\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
 
 
 async def answer(path: Path, sent: bytes) -> bytes:
@@ -97,3 +104,77 @@ async def test_requests_on_one_connection_are_answered_beyond_the_patience(serve
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
         assert await reader.readuntil(b"}") == b'{"status": "ok"}'
     writer.close()
+
+
+@pytest.fixture
+async def patient(path: Path, guard: FakeGuard, journal: RecordingJournal) -> AsyncIterator[ControlClient]:
+    """A client of a server that would wait a minute for a request."""
+    server = serving(path, guard, journal, patience=60)
+    await server.start()
+    yield ControlClient(path)
+    await server.close()
+
+
+async def test_thousands_of_connections_are_held_off_until_some_leave(path: Path, patient: ControlClient) -> None:
+    held = [await asyncio.open_unix_connection(path) for _ in range(MOST)]
+    too_many = [await asyncio.open_unix_connection(path) for _ in range(20)]
+
+    for reader, writer in too_many:
+        answered = await reader.read()
+        assert answered.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(answered.partition(b"\r\n\r\n")[2]) == {"error": "too many are connected"}
+        writer.close()
+    for _, writer in held:
+        writer.close()
+        await writer.wait_closed()
+    await until(answered_by(patient))
+
+
+async def test_who_comes_and_goes_without_a_word_takes_nobodys_place(path: Path, patient: ControlClient) -> None:
+    for _ in range(2 * MOST):
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.close()
+        await writer.wait_closed()
+
+    await until(answered_by(patient))
+
+
+def answered_by(client: ControlClient) -> Callable[[], Awaitable[bool]]:
+    async def answered() -> bool:
+        try:
+            return bool((await client.status())["ready"])
+        except RequestRefused:
+            return False
+
+    return answered
+
+
+async def test_a_crowd_that_asks_without_end_leaves_most_of_the_loop_to_others(
+    server: ControlServer, path: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def asking() -> None:
+        reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            while True:
+                writer.write(b"GET /api/v1/status HTTP/1.1\r\nHost: amiguard\r\n\r\n")
+                await reader.readuntil(b"}]}")
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    crowd = [loop.create_task(asking()) for _ in range(20)]
+    await asyncio.sleep(0)
+    before, cpu = loop.time(), time.process_time()
+    turns = 0
+    while loop.time() < before + 1:
+        await asyncio.sleep(0.001)
+        turns += 1
+    cpu = time.process_time() - cpu
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+    assert turns > 50
+    assert cpu < 0.7, "server and crowd share this process; unpaced they would take all of it"

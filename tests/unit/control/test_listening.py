@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import grp
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from amiguard.control.client import ControlClient
-from amiguard.control.listening import listen
+from amiguard.control.listening import listen, share
 from amiguard.control.server import ControlServer
+from amiguard.control.settings import ControlSettings
+from amiguard.control.stream import Stream
 from amiguard.errors import ControlError
+from amiguard.journal import Action
 from tests.lab.journal import RecordingJournal
-from tests.unit.control.conftest import NOW, FakeGuard
+from tests.unit.control.conftest import NOW, FakeGuard, serving
+
+NOBODY = 65534
 
 
 def left_behind(path: Path) -> None:
@@ -32,6 +40,10 @@ def entries(path: Path) -> list[str]:
 
 def remove(path: Path) -> None:
     path.unlink()
+
+
+def group(path: Path) -> int:
+    return path.stat().st_gid
 
 
 def mode(path: Path) -> int:
@@ -67,11 +79,53 @@ def test_the_socket_is_never_open_to_others_not_even_at_its_birth(path: Path, mo
     assert born == [0o660]
 
 
+@pytest.mark.netns
+async def test_the_group_may_use_the_socket_and_the_log_says_where_and_who(
+    path: Path, guard: FakeGuard, journal: RecordingJournal
+) -> None:
+    server = ControlServer(ControlSettings(path, group="daemon"), guard, journal, lambda: NOW, Stream())
+    await server.start()
+
+    assert (group(path), mode(path)) == (grp.getgrnam("daemon").gr_gid, 0o660)
+    [line] = journal.of(Action.CONTROL_OPENED)
+    assert line.message == f"commands are taken at {path}"
+    assert line.fields == {"path": str(path), "group": "daemon", "http": ""}
+    await server.close()
+
+
+async def test_a_group_that_does_not_exist_is_said_and_the_socket_stays_closed_to_others(
+    path: Path, guard: FakeGuard, journal: RecordingJournal
+) -> None:
+    server = ControlServer(ControlSettings(path, group="nosuch"), guard, journal, lambda: NOW, Stream())
+    await server.start()
+
+    assert (group(path), mode(path)) == (os.getegid(), 0o660)
+    [line] = journal.of(Action.CONTROL_OPENED)
+    assert line.message.endswith("; for root and the own user only: there is no group nosuch")
+    await server.close()
+
+
+@pytest.mark.netns
+def test_who_is_no_member_can_not_give_the_socket_to_a_group() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "amiguard.sock"
+        listen(path).close()
+        set_user = ctypes.CDLL(None).setfsuid  # Linux takes CAP_CHOWN away with it (capabilities(7))
+        set_user(NOBODY)
+        try:
+            problem = share(path, "daemon")
+        finally:
+            set_user(0)
+
+    assert problem == "the socket can't be given to group daemon: Operation not permitted"
+
+
 async def test_a_socket_that_a_killed_daemon_left_is_replaced(
     path: Path, guard: FakeGuard, journal: RecordingJournal
 ) -> None:
     left_behind(path)
-    server = ControlServer(path, guard, journal, lambda: NOW)
+    server = serving(path, guard, journal)
 
     await server.start()
 
@@ -82,7 +136,7 @@ async def test_a_socket_that_a_killed_daemon_left_is_replaced(
 async def test_a_second_daemon_is_refused_and_the_first_goes_on(
     path: Path, client: ControlClient, guard: FakeGuard, journal: RecordingJournal
 ) -> None:
-    second = ControlServer(path, guard, journal, lambda: NOW)
+    second = serving(path, guard, journal)
 
     with pytest.raises(ControlError, match=f"another amiguard answers on {path}"):
         await second.start()
@@ -134,10 +188,10 @@ def test_a_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
 async def test_a_server_that_closes_removes_its_socket_and_nobody_elses(
     path: Path, guard: FakeGuard, journal: RecordingJournal
 ) -> None:
-    server = ControlServer(path, guard, journal, lambda: NOW)
+    server = serving(path, guard, journal)
     await server.start()
     remove(path)
-    successor = ControlServer(path, guard, journal, lambda: NOW)
+    successor = serving(path, guard, journal)
     await successor.start()
 
     await server.close()
@@ -150,7 +204,7 @@ async def test_a_server_that_closes_removes_its_socket_and_nobody_elses(
 async def test_a_server_closes_while_clients_hang_on_it(
     path: Path, guard: FakeGuard, journal: RecordingJournal
 ) -> None:
-    server = ControlServer(path, guard, journal, lambda: NOW)
+    server = serving(path, guard, journal)
     await server.start()
     connections = [await asyncio.open_unix_connection(path) for _ in range(3)]
     connections[0][1].write(b"GET /hea")
