@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Protocol, cast
 
-from pyroute2.netlink.nfnetlink import nftsocket
-
 from amiguard.firewalls.netlink import HEADER, NFGENMSG, Message, attributes
 from amiguard.firewalls.nftexpressions import FAMILIES, AddressSet, Expression
+from amiguard.sparing import without_init
+
+with without_init("pyroute2"):  # it imports every kind of netlink there is
+    from pyroute2.netlink.nfnetlink import nftsocket
 
 NFNL_SUBSYS_NFTABLES = 10
 NFPROTO_INET = 1

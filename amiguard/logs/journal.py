@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
-import structlog
-
 from amiguard.journal import Action
 from amiguard.logs import fields as ecs
 from amiguard.logs.catalogue import CATALOGUE, ECS_VERSION, Entry, Level
 from amiguard.logs.console import console_line
 from amiguard.logs.outlet import Outlet
 from amiguard.ports import Clock
+from amiguard.sparing import without
+
+with without("rich"):  # for coloured tracebacks, which we don't write
+    import structlog
 
 Format = Literal["ecs", "console"]
 
