@@ -74,7 +74,7 @@ class Administration:
         self._refuse_allowed(target, force=force)
         now = self._clock()
         until = None if bantime is None else now + bantime
-        earlier = self._enforcement.history.get(target, 0)
+        earlier = self._enforcement.history.earlier(target)
         return await self._enforcement.ban(
             Ban(target, now, until, Reason.MANUAL, Origin.MANUAL, Evidence.CONNECTED, earlier=earlier, comment=comment)
         )

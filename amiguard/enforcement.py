@@ -6,12 +6,14 @@ the kernel refuses stays waiting and is tried again; it is never reported as don
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
 from amiguard.errors import FirewallError
+from amiguard.history import History
 from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Origin, Target
@@ -25,9 +27,7 @@ MAX_BANS = 1_000_000
 """Bans at once. Beyond it the one that ends soonest makes room: memory must not grow with forged sources."""
 
 MAX_HISTORY = 100_000
-"""Offenders whose earlier bans are remembered in memory, and a few more: so many are forgotten at a time."""
-
-FORGOTTEN = 1_000
+"""Offenders whose earlier bans are remembered in memory."""
 
 RETRY = (0.05, 5.0)
 """Seconds between tries while the kernel refuses: first and longest, doubled each time, with jitter."""
@@ -45,7 +45,7 @@ class Enforcement:
         self.waiting: dict[Target, Ban] = {}
         self.active: dict[Target, Ban] = {}
         self.interruption = Interruption(self._interrupt, journal)
-        self.history: dict[Target, int] = {}
+        self.history = History(MAX_HISTORY)
         self.failing: str = ""
         """Why the kernel refuses bans now; empty while all is well."""
         self.firewall = firewall
@@ -98,7 +98,7 @@ class Enforcement:
     def restore(self, saved: Saved) -> None:
         """Take up bans that the store could tell only late; those of today win."""
         bans = [ban for ban in saved.bans if not self.holds(ban.target)]
-        self._adopt(Saved(bans, saved.history))
+        self._adopt(dataclasses.replace(saved, bans=bans))
         for ban in bans:
             self.submit(ban)
 
@@ -172,7 +172,7 @@ class Enforcement:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _adopt(self, saved: Saved) -> None:
-        self.history.update(saved.history)
+        self.history.adopt(saved.history, saved.times, saved.bans)
         self.active |= {ban.target: ban for ban in saved.bans}
         self._ends += [(ban.until, ban.target) for ban in saved.bans if ban.until is not None]
         heapify(self._ends)
@@ -252,11 +252,7 @@ class Enforcement:
             return ban
         if known is not None and (known.since, known.until) == (ban.since, ban.until):
             return self._escalated(known, ban)
-        earlier = self.history.pop(ban.target, 0)
-        self.history[ban.target] = earlier + 1
-        if len(self.history) > MAX_HISTORY + FORGOTTEN:
-            for oldest in list(islice(self.history, FORGOTTEN)):
-                del self.history[oldest]
+        self.history.add(ban)
         self.active[ban.target] = ban
         if ban.until is not None:
             heappush(self._ends, (ban.until, ban.target))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from random import randrange
 
 from amiguard.administration import Administration
 from amiguard.alerting import Alerting
@@ -19,6 +20,7 @@ from amiguard.outages import Outages
 from amiguard.policy import Policy
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.recorder import Recorder
+from amiguard.rules.sentence import Chance
 
 STEP = 1_000
 """Bans looked at in one step of the loop."""
@@ -40,6 +42,7 @@ class Guard:
         notifiers: Sequence[Notifier],
         journal: Journal,
         clock: Clock,
+        chance: Chance = randrange,
         log_followed: bool = False,
     ) -> None:
         self._allowlist = Allowlist(allow)
@@ -48,6 +51,7 @@ class Guard:
         self._notifiers = notifiers
         self._recorder = Recorder(store, journal, clock, self._restore)
         self._enforcement = Enforcement(firewall, self._recorder, notifiers, journal, clock)
+        self._enforcement.history.keep_times = policy.repeat.recidive > 0
         self.alert = Alerting(notifiers, journal, clock)
         """Tells the administrator of what he should look at."""
         self._judge = Judge(
@@ -57,6 +61,7 @@ class Guard:
             journal=journal,
             clock=clock,
             alert=self.alert,
+            chance=chance,
             log_followed=log_followed,
         )
         forget = self._judge.rules.forget
@@ -130,6 +135,7 @@ class Guard:
         """Judge by other settings from now on; see `Judge.reconfigure` and `Exemptions.set`."""
         self.exemptions.set(AllowOrigin.SETTINGS, "", allow)
         self._judge.reconfigure(policy, log_followed=log_followed)
+        self._enforcement.history.keep_times = policy.repeat.recidive > 0
 
     @property
     def sources(self) -> list[Source]:

@@ -5,8 +5,10 @@ fail2ban's meaning: an offender is banned when `maxretry` failures lie within `f
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterable
+from itertools import islice
 
-from amiguard.model import Address, Ban, Evidence, Failure, Timestamp
+from amiguard.model import Address, Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.ranked import Entry, Ranked
 
@@ -71,7 +73,13 @@ class Jail:
         self._record(offender, failure)
         if len(offender.times) >= (policy.maxretry if limit is None else min(limit, policy.maxretry)):
             self._offenders.drop(failure.address)
-            return self._ban(offender, failure)
+            return ban_of(
+                failure,
+                policy,
+                connected=offender.connected,
+                failures=len(offender.times),
+                accounts=offender.accounts,
+            )
         self._rank(failure.address, offender)
         return None
 
@@ -120,19 +128,29 @@ class Jail:
         if failure.account and len(offender.accounts) < MAX_ACCOUNTS and failure.account not in offender.accounts:
             offender.accounts.append(failure.account)
 
-    def _ban(self, offender: Offender, failure: Failure) -> Ban:
-        connected = offender.connected
-        bantime = self.policy.bantime if connected else self.policy.unproven_bantime
-        return Ban(
-            target=failure.address,
-            since=failure.at,
-            until=None if bantime is None else failure.at + bantime,
-            reason=failure.reason,
-            evidence=Evidence.CONNECTED if connected else Evidence.DATAGRAM,
-            failures=len(offender.times),
-            accounts=tuple(offender.accounts),
-            service=failure.service,
-            transport=failure.transport,
-            source=failure.source,
-            absolute=connected,
-        )
+
+def ban_of(
+    failure: Failure,
+    policy: Policy,
+    *,
+    connected: bool,
+    failures: int,
+    target: Target | None = None,
+    accounts: Iterable[str] = (),
+    reason: Reason | None = None,
+) -> Ban:
+    """Return the ban that a failure completes: of its address and for its reason, if nothing else is said."""
+    bantime = policy.bantime if connected else policy.unproven_bantime
+    return Ban(
+        target=failure.address if target is None else target,
+        since=failure.at,
+        until=None if bantime is None else failure.at + bantime,
+        reason=failure.reason if reason is None else reason,
+        evidence=Evidence.CONNECTED if connected else Evidence.DATAGRAM,
+        failures=failures,
+        accounts=tuple(islice(accounts, MAX_ACCOUNTS)),
+        service=failure.service,
+        transport=failure.transport,
+        source=failure.source,
+        absolute=connected,
+    )

@@ -33,6 +33,8 @@ class Action(StrEnum):
     NAME_RECOVERED = "name-recovered"
     SELF_UNKNOWN = "self-unknown"
     BAN_SKIPPED = "ban-skipped"
+    ACCOUNT_UNDER_ATTACK = "account-under-attack"
+    SUSPECTED_COMPROMISE = "suspected-compromise"
     FIREWALL_HEALED = "firewall-healed"
     FIREWALL_FAILED = "firewall-failed"
     STORE_FAILED = "store-failed"

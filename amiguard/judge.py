@@ -11,13 +11,19 @@ from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import Signal, evidence_of, failure_of, row_of
 from amiguard.attempts import Attempts, key_of
 from amiguard.chansip import ChanSip, Told
+from amiguard.history import History
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.ports import Alert, Clock
+from amiguard.rules.networks import without
 from amiguard.rules.rulebook import Rulebook
+from amiguard.rules.sentence import Chance, sentence
 from amiguard.rules.verdict import Alarm
 from amiguard.undeterred import Undeterred
+
+HARMLESS = frozenset({Signal.CHALLENGE, Signal.SUCCESS})
+"""What tells of no failure."""
 
 
 @dataclass(slots=True)
@@ -42,8 +48,8 @@ class Bans(Protocol):
         """Those that are in force."""
 
     @property
-    def history(self) -> Mapping[Target, int]:
-        """How often each target was banned in all."""
+    def history(self) -> History:
+        """Who was banned before."""
 
     @property
     def waiting(self) -> Mapping[Target, Ban]:
@@ -68,6 +74,7 @@ class Judge:
         journal: Journal,
         clock: Clock,
         alert: Alert,
+        chance: Chance,
         log_followed: bool,
     ) -> None:
         self.counters = Counters()
@@ -78,6 +85,7 @@ class Judge:
         self._journal = journal
         self._clock = clock
         self._alert = alert
+        self._chance = chance
         self._attempts = Attempts()
         self._chan_sip = ChanSip(log_followed=log_followed)
         self._undeterred = Undeterred()
@@ -95,9 +103,9 @@ class Judge:
             return
         if event.service == "SIP":
             for told in self._chan_sip.admit(Told(event, source, at), now):
-                self._weigh(*told)
+                self._weigh(told, now)
         else:
-            self._weigh(event, source, at)
+            self._weigh(Told(event, source, at), now)
 
     def reconfigure(self, policy: Policy, *, log_followed: bool) -> None:
         """Judge by other numbers from now on; what was counted stays counted, and running bans end when they would."""
@@ -105,37 +113,50 @@ class Judge:
         self._chan_sip.log_followed = log_followed
 
     def release(self) -> None:
-        """Judge what has waited for a better witness in vain; to be called every second or so."""
-        for told in self._chan_sip.release(self._clock()):
-            self._weigh(*told)
+        """Judge what has waited for a better witness, or for an answer, in vain; to be called every second or so."""
+        now = self._clock()
+        for told in self._chan_sip.release(now):
+            self._weigh(told, now)
+        for verdict in self.rules.tick(now):
+            self._carry_out(verdict)
 
-    def _weigh(self, event: SecurityEvent, source: str, at: Timestamp) -> None:
+    def _weigh(self, told: Told, now: Timestamp) -> None:
+        event, source, at = told
         row = row_of(event)
         signal = row.signal
         if signal is Signal.NOTHING:
             return
         if self._enforcement.holds(event.address):
-            if signal is not Signal.CHALLENGE:
+            if signal not in HARMLESS:
                 self._failed_while_banned(event.address, at, evidence_of(event))
             return
         if signal is Signal.CHALLENGE:
             failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
+            self.rules.challenged(told, now)
+        elif signal is Signal.SUCCESS:
+            failure = None
+            for verdict in self.rules.logged_in(event, at):
+                self._carry_out(verdict)
         elif event.tampered:
             failure = failure_of(event, row, at, source)  # worse than the attempt that the log may have told of before
-        elif signal is Signal.GUESS:
-            failure = self._attempts.guess(failure_of(event, row, at, source))
         else:
-            failure = self._attempts.probe(failure_of(event, row, at, source))
+            self.rules.answered(event)
+            found = failure_of(event, row, at, source)
+            failure = self._attempts.guess(found) if signal is Signal.GUESS else self._attempts.probe(found)
         if failure is not None:
             self._count(failure)
-        elif signal is not Signal.CHALLENGE and evidence_of(event) is Evidence.CONNECTED:
+        elif signal not in HARMLESS and evidence_of(event) is Evidence.CONNECTED:
             self.rules.prove(event.address)  # the log told of it first, and knows no transport
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1
         verdicts = self.rules.failed(failure)
         own = verdicts[0] if verdicts else None
-        count = own.failures if isinstance(own, Ban) else self.rules.jail.failures(failure.address)
+        count = (
+            own.failures
+            if isinstance(own, Ban) and own.target == failure.address
+            else self.rules.jail.failures(failure.address)
+        )
         if failure.reason is Reason.INJECTION:
             self.counters.injections += 1
             message = "header lines were smuggled into an event"
@@ -148,13 +169,34 @@ class Judge:
     def _carry_out(self, verdict: Ban | Alarm) -> None:
         if isinstance(verdict, Alarm):
             self._alert(verdict.action, verdict.text, **verdict.fields)
-            return
-        if self._allowlist.covers(verdict.target):
-            self.counters.skipped += 1
-            self._journal.write(Action.BAN_SKIPPED, f"{verdict.target} is in the allowlist", ban=verdict)
+        elif verdict.reason is Reason.NETWORK:
+            for piece in self._spare(verdict):
+                self._ban(piece)
+        elif self._allowlist.covers(verdict.target):
+            self._skip(verdict, f"{verdict.target} is in the allowlist")
+        else:
+            self._ban(verdict)
+
+    def _ban(self, ban: Ban) -> None:
+        bans, policy = self._enforcement, self.rules.policy
+        if bans.holds(ban.target):  # no failure may bring the end of a ban forward
             return
         self.counters.bans += 1
-        self._enforcement.submit(verdict._replace(earlier=self._enforcement.history.get(verdict.target, 0)))
+        earlier, recent = bans.history.earlier(ban.target), bans.history.recent(ban.target, ban.since)
+        bans.submit(sentence(ban, policy, earlier=earlier, recent=recent, chance=self._chance))
+
+    def _spare(self, ban: Ban) -> list[Ban]:
+        """Return the ban of a network, in pieces that leave out who is allowed and where somebody logged in."""
+        network, allowed = ban.target, self._allowlist
+        spared = [entry.target for entry in allowed.inside(network)] + self.rules.logins.within(network, self._clock())
+        pieces = None if allowed.holds(network) else without(network, spared)
+        if not pieces:
+            self._skip(ban, f"{network} is in the allowlist, or too many of its addresses are, or are phones")
+        return [ban._replace(target=piece) for piece in pieces or ()]
+
+    def _skip(self, ban: Ban, why: str) -> None:
+        self.counters.skipped += 1
+        self._journal.write(Action.BAN_SKIPPED, why, ban=ban)
 
     def _failed_while_banned(self, target: Target, at: Timestamp, evidence: Evidence) -> None:
         self.counters.after_ban += 1

@@ -44,6 +44,10 @@ class Reason(StrEnum):
     BAD_REQUEST = "bad-request"
     NOT_ALLOWED = "not-allowed"
     INJECTION = "injection"
+    SCAN = "scan"
+    """Many names were tried, or challenges left unanswered, and nobody from there ever logged in."""
+    NETWORK = "network"
+    """Many addresses of one network were offenders."""
     MANUAL = "manual"
 
 

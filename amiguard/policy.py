@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-WEEK = 7 * 24 * 3600 * 1000
+DAY = 24 * 3600 * 1000
+WEEK = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,52 @@ class Slow:
 
     maxretry: int
     findtime: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Who asks without answering, or tries many names (`rules/scanners.py`, `rules/names.py`); 0 = off."""
+
+    challenges: int
+    accounts: int
+    learning: int
+    """For how long after the start nobody is blamed for unanswered challenges: phones show who they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Which account is attacked from everywhere (`rules/accounts.py`)."""
+
+    addresses: int
+    findtime: int
+    maxretry: int
+    """What then takes the place of `maxretry` for failures on it; 0 = nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkBans:
+    """Whose neighbours attack too (`rules/networks.py`); 0 offenders = off."""
+
+    offenders4: int = 0
+    offenders6: int = 0
+    prefix4: int = 24
+    prefix6: int = 64
+    findtime: int = DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What becomes of who was banned before (`rules/sentence.py`)."""
+
+    increment: bool = False
+    factor: float = 2.0
+    maxtime: int | None = 5 * WEEK
+    recidive: int = 0
+    """The ban that is the n-th within `RECIDIVE_FINDTIME` lasts `maxtime`; 0 = off."""
+    jitter: int = 0
+
+
+RECIDIVE_FINDTIME = WEEK
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +73,12 @@ class Policy:
     bantime: int | None
     unproven_bantime: int | None
     slow: Slow | None = None
+    scan: Scan | None = None
+    spread: Spread | None = None
+    networks: NetworkBans = field(default_factory=NetworkBans)
+    compromise: int = 0
+    """How many failures before a login make it suspicious (`rules/compromise.py`); 0 = off."""
+    repeat: Repeat = field(default_factory=Repeat)
 
     @property
     def longest_findtime(self) -> int:

@@ -86,6 +86,9 @@ class Saved:
 
     bans: Sequence[Ban] = ()
     history: Mapping[Target, int] = field(default_factory=dict)
+    times: Mapping[Target, tuple[Timestamp, ...]] = field(default_factory=dict)
+    """When the newest bans of a target began; of one that is banned for the first time, and is so still, its ban tells
+    it."""
     positions: Sequence[Position] = ()
     allowed: Sequence[Allowed] = ()
     """What an administrator allowed while amiguard ran."""

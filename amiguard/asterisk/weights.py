@@ -25,6 +25,8 @@ class Signal(Enum):
     """A request was refused before its password was looked at; one attempt may emit several."""
     GUESS = 3
     """A password, or a whole login, was judged and refused: one event an attempt."""
+    SUCCESS = 4
+    """A login was judged and accepted."""
 
 
 class Row(NamedTuple):
@@ -68,7 +70,7 @@ TABLE = (
         "a login by a method that the account does not allow"),
     Row("ChallengeSent", ANY, ANY, 0, Signal.CHALLENGE, Reason.UNKNOWN_ACCOUNT,
         "every phone's first REGISTER and every stale nonce looks like this"),
-    Row("SuccessfulAuth", ANY, ANY, 0, Signal.NOTHING, Reason.NOT_ALLOWED, "a success"),
+    Row("SuccessfulAuth", ANY, ANY, 0, Signal.SUCCESS, Reason.NOT_ALLOWED, "a success"),
     Row("RequestNotSupported", ANY, ANY, 1, Signal.GUESS, Reason.NOT_ALLOWED,
         "a logged-in account registers for an AOR that is not its own: a stolen password, or set up as wrongly as one"),
     Row("RequestNotAllowed", ANY, ANY, 0, Signal.NOTHING, Reason.NOT_ALLOWED, "no service but the manager emits it"),

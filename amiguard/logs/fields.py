@@ -41,6 +41,7 @@ NAMES = {
     "reason": "event.reason",
     "service": "asterisk.service",
     "session": "asterisk.session_id",
+    "transport": "asterisk.transport",
     "version": "service.version",
 }
 """Plain fields that ECS has a name for; any other is `amiguard.<field>`."""

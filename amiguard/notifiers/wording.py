@@ -19,6 +19,8 @@ REASONS = {
     Reason.ACL: "refused by an access list",
     Reason.BAD_REQUEST: "malformed request",
     Reason.NOT_ALLOWED: "request not allowed",
+    Reason.SCAN: "scanned for accounts",
+    Reason.NETWORK: "many offenders of one network",
     Reason.INJECTION: "forged events inside a request",
     Reason.MANUAL: "banned by hand",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
+from amiguard.history import History
 from amiguard.model import Ban, Target
 from amiguard.ports import Clock
 
@@ -17,11 +18,9 @@ class Bans:
 
     def __init__(self, clock: Clock, banned: Callable[[Ban], object]) -> None:
         self.active: OrderedDict[Target, Ban] = OrderedDict()
-        self.history: OrderedDict[Target, int] = OrderedDict()
+        self.history = History(MAX_BANS)
         self.waiting: Mapping[Target, Ban] = {}
         """None: each is in force at once."""
-        self.forgotten = 0
-        """Offenders whose bans were forgotten for want of room."""
         self._clock = clock
         self._banned = banned
 
@@ -41,9 +40,7 @@ class Bans:
         if known is not None and known.since == ban.since:
             return
         self.active[ban.target] = ban
-        self.history[ban.target] = self.history.pop(ban.target, 0) + 1
-        for table in (self.active, self.history):
-            if len(table) > MAX_BANS:
-                table.popitem(last=False)
-                self.forgotten += table is self.history
+        self.history.add(ban)
+        if len(self.active) > MAX_BANS:
+            self.active.popitem(last=False)
         self._banned(ban)

@@ -76,6 +76,7 @@ class Replay:
             journal=self._offenders,
             clock=self._clock,
             alert=self._offenders.write,
+            chance=lambda _: 0,
             log_followed=log_followed,
         )
         self._logins: OrderedDict[Address, Logins] = OrderedDict()
@@ -108,12 +109,12 @@ class Replay:
     @property
     def forgotten(self) -> int:
         """How many banned addresses were forgotten for want of room: a ban of theirs may be listed twice."""
-        return self._bans.forgotten
+        return self._bans.history.forgotten
 
     def false_bans(self) -> Iterator[FalseBan]:
         """Yield every address with bans and with logins."""
         for address, logins in self._logins.items():
-            bans = self._bans.history.get(address, 0)
+            bans = self._bans.history.earlier(address)
             if bans:
                 yield FalseBan(address, bans, logins)
 

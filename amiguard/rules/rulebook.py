@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from amiguard.jail import Jail
-from amiguard.model import Address, Failure, Target
+from amiguard.asterisk.schema import SecurityEvent
+from amiguard.attempts import Key, key_of
+from amiguard.chansip import Told
+from amiguard.jail import Jail, ban_of
+from amiguard.model import Address, Ban, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
-from amiguard.rules.slow import slow_jail, slow_policy
-from amiguard.rules.verdict import NOTHING, Verdicts
+from amiguard.rules.accounts import Accounts
+from amiguard.rules.compromise import Background, authentic, suspicion
+from amiguard.rules.logins import Logins
+from amiguard.rules.names import UNKNOWN, Names
+from amiguard.rules.networks import Networks
+from amiguard.rules.scanners import Scanners
+from amiguard.rules.slow import slow_jail
+from amiguard.rules.verdict import NOTHING, Alarm, Verdicts
 
 
 class Rulebook:
@@ -15,6 +24,12 @@ class Rulebook:
     def __init__(self, policy: Policy) -> None:
         self.jail = Jail(policy)
         self.slow = slow_jail(policy)
+        self.scanners = Scanners(policy) if policy.scan and policy.scan.challenges else None
+        self.accounts = Accounts(policy.spread) if policy.spread else None
+        self.networks = Networks(policy)
+        self.names = Names()
+        self.logins = Logins()
+        self._names_matter = bool(policy.compromise or (policy.scan and policy.scan.accounts))
 
     @property
     def policy(self) -> Policy:
@@ -22,26 +37,70 @@ class Rulebook:
         return self.jail.policy
 
     def reconfigure(self, policy: Policy) -> None:
-        """Go by other numbers from now on; what was counted stays counted."""
+        """Go by other numbers from now on; what was counted stays counted, but for a rule that was off."""
+        fresh = Rulebook(policy)
         self.jail.reconfigure(policy)
-        counted = slow_policy(policy)
-        if self.slow is None or counted is None:
-            self.slow = slow_jail(policy)
+        self.networks.policy = policy
+        self._names_matter = fresh._names_matter
+        if self.slow is not None and fresh.slow is not None:
+            self.slow.reconfigure(fresh.slow.policy)
         else:
-            self.slow.reconfigure(counted)
+            self.slow = fresh.slow
+        if self.scanners is not None and fresh.scanners is not None:
+            self.scanners.jail.reconfigure(fresh.scanners.jail.policy)
+        else:
+            self.scanners = fresh.scanners
+        if self.accounts is not None and policy.spread is not None:
+            self.accounts.spread = policy.spread
+        else:
+            self.accounts = fresh.accounts
+
+    # --- what happens -------------------------------------------------------------------------------------------------
 
     def failed(self, failure: Failure) -> Verdicts:
         """Count one failure; return what it leads to."""
-        ban = self.jail.observe(failure)
-        if self.slow is not None:
-            if ban is None:
-                ban = self.slow.observe(failure)
-            else:
-                self.slow.forget(failure.address)
-        if ban is None:
+        limit = self.accounts.limit(failure.account, failure.at) if self.accounts is not None else None
+        ban = self.jail.observe(failure, limit)
+        if self.slow is not None and ban is None:
+            ban = self.slow.observe(failure)
+        if self._names_matter:
+            ban = ban or self._tried(failure)
+        alarm = self.accounts.failed(failure) if self.accounts is not None else None
+        network = self.networks.failed(failure, banned=ban is not None)
+        return self._verdicts(ban, network, alarm)
+
+    def challenged(self, told: Told, now: Timestamp) -> None:
+        """Asterisk sent a challenge. One for an account that it does not have follows a probe, which was counted."""
+        if self.scanners is not None and told.event.account not in UNKNOWN and not self._is_phone(told.event, now):
+            self.scanners.challenged(attempt_of(told.event), told, now)
+
+    def answered(self, event: SecurityEvent) -> None:
+        """Whoever was challenged answered, rightly or wrongly."""
+        if self.scanners is not None:
+            self.scanners.answered(attempt_of(event))
+
+    def logged_in(self, event: SecurityEvent, at: Timestamp) -> Verdicts:
+        """Somebody logged in, or so an event says."""
+        self.answered(event)
+        if not authentic(event):
             return NOTHING
-        self.jail.forget(failure.address)
-        return (ban,)
+        alarm = None
+        if self.policy.compromise and not self.logins.knows(event.account, event.address, at):
+            alarm = suspicion(event, self._background(event, at), self.policy.compromise)
+        self.logins.add(event.account, event.address, at)
+        return NOTHING if alarm is None else (alarm,)
+
+    def tick(self, now: Timestamp) -> Verdicts:
+        """Look at what only time brings about: challenges that nobody answered."""
+        if self.scanners is None:
+            return NOTHING
+        verdicts: list[Ban | Alarm] = []
+        for failure in self.scanners.unanswered(now):
+            if not self.logins.lives(failure.address, now):
+                ban = self.scanners.jail.observe(failure)
+                ban = self._tried(failure) or ban
+                verdicts += self._verdicts(ban, None, None)
+        return verdicts
 
     def prove(self, address: Address) -> None:
         """A second witness told of a counted failure over a connection: the address is proven."""
@@ -50,7 +109,63 @@ class Rulebook:
             self.slow.prove(address)
 
     def forget(self, target: Target) -> None:
-        """Drop what is known of this address: it was unbanned or allowed."""
-        self.jail.forget(Address(target))
+        """Drop what is known of this address: it was banned, unbanned or allowed."""
+        address = Address(target)
+        self.jail.forget(address)
+        self.names.forget(address)
         if self.slow is not None:
-            self.slow.forget(Address(target))
+            self.slow.forget(address)
+        if self.scanners is not None:
+            self.scanners.jail.forget(address)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _verdicts(self, ban: Ban | None, network: Ban | None, alarm: Alarm | None) -> Verdicts:
+        if ban is None and network is None and alarm is None:
+            return NOTHING
+        if ban is not None:
+            self.forget(ban.target)
+        return [verdict for verdict in (ban, network, alarm) if verdict is not None]
+
+    def _tried(self, failure: Failure) -> Ban | None:
+        """Note the name that was tried; return the ban of whoever tried too many."""
+        tries = self.names.tried(failure)
+        scan = self.policy.scan
+        if tries is None or scan is None or not scan.accounts or len(tries.names) < scan.accounts:
+            return None
+        return ban_of(
+            failure,
+            self.policy,
+            connected=tries.connected,
+            failures=len(tries.names),
+            accounts=tries.names,
+            reason=Reason.SCAN,
+        )
+
+    def _is_phone(self, event: SecurityEvent, now: Timestamp) -> bool:
+        """Whether somebody logged in from this address, or might have before we listened."""
+        return self._learning(now) or self.logins.lives(event.address, now)
+
+    def _learning(self, now: Timestamp) -> bool:
+        if self.logins.since is None:
+            self.logins.since = now
+        scan = self.policy.scan
+        return scan is not None and now - self.logins.since < scan.learning
+
+    def _background(self, event: SecurityEvent, at: Timestamp) -> Background:
+        tried = dict(self.names.names(event.address, at))
+        attackers: list[Address] = []
+        if self.accounts is not None and self.accounts.under_attack(event.account, at):
+            attackers = self.accounts.addresses(event.account)
+        return Background(
+            failures=tried.get(event.account, 0),
+            names=[name for name, failures in tried.items() if failures],
+            attackers=attackers,
+            homes=self.logins.homes(event.account, at),
+            settled=not self._learning(at),
+        )
+
+
+def attempt_of(event: SecurityEvent) -> Key:
+    """Return what ties an event to the others of its attempt."""
+    return key_of(event.service, event.address, event.port, event.session)

@@ -189,7 +189,15 @@ Switch = Annotated[bool, Allowed("true or false")]
 Secret = Annotated[SecretStr, AfterValidator(_secret), Allowed("a secret")]
 Count = Annotated[int, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")]
 Threshold = Annotated[int, Field(ge=0, le=4_000), Allowed("a whole number from 1 to 4000; 0 = off")]
+Few = Annotated[int, Field(ge=0, le=100), Allowed("a whole number from 1 to 100; 0 = off")]
+Recidive = Annotated[int, Field(ge=0, le=20), Allowed("a whole number from 1 to 20; 0 = off")]
+Factor = Annotated[float, Field(ge=1, le=100), Allowed("a number from 1 to 100")]
+Prefix4 = Annotated[int, Field(ge=8, le=32), Allowed("a whole number from 8 to 32")]
+Prefix6 = Annotated[int, Field(ge=16, le=128), Allowed("a whole number from 16 to 128")]
 Duration = Annotated[int, Field(ge=SECOND, le=LONGEST), BeforeValidator(_duration), Allowed(FORM)]
+OptionalDuration = Annotated[
+    Annotated[int, Field(ge=SECOND, le=LONGEST)] | None, BeforeValidator(_duration), Allowed(FORM)
+]
 Bantime = Annotated[
     Annotated[int, Field(ge=SECOND, le=LONGEST)] | None, BeforeValidator(_bantime), Allowed(f"{FORM}; -1 is permanent")
 ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from amiguard.model import Ban, Evidence, Origin, Reason
+from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp
 
 Row = tuple[str | int | None, ...]
 """The columns of `bans`, in the order of `schema.MIGRATIONS`."""
@@ -80,3 +80,8 @@ def details_of(text: str) -> Details:
     service, transport, source, comment = (str(told.get(name, "")) for name in DETAILS[3:])
     evidence = Evidence(told["evidence"]) if "evidence" in told else None
     return Reason(told.get("reason", "")), Origin(told.get("origin", "")), evidence, service, transport, source, comment
+
+
+def times_of(rows: Iterable[Sequence[Any]]) -> dict[Target, tuple[Timestamp, ...]]:
+    """Return the times that `schema.LOAD_TIMES` found. Raises ValueError: a row holds what amiguard never writes."""
+    return {target: tuple(of_type(json.loads(times), int)) for target, times in rows}

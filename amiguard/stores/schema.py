@@ -52,14 +52,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (address, account)
         ) WITHOUT ROWID""",
     ),
+    (
+        # JSON array: when its newest bans began, the running one included
+        "ALTER TABLE offenders ADD COLUMN times TEXT NOT NULL DEFAULT '[]'",
+        "UPDATE offenders SET times = json_array(last)",
+    ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
 
 SAVE_BAN = "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
-COUNT_BAN = """INSERT INTO offenders VALUES (:target, 1, :since, :since)
-    ON CONFLICT (target) DO UPDATE SET bans = bans + 1, last = excluded.last WHERE excluded.last > last"""
-"""A ban is known by its target and its beginning, so that one written twice is counted once."""
+COUNT_BAN = """INSERT INTO offenders VALUES (:target, 1, :since, :since, json_array(:since))
+    ON CONFLICT (target) DO UPDATE SET bans = bans + 1, last = excluded.last, times = json_insert(
+        iif(json_array_length(times) < 20, times, json_remove(times, '$[0]')), '$[#]', excluded.last
+    ) WHERE excluded.last > last"""
+"""A ban is known by its target and its beginning, so that one written twice is counted once. Of the times, as many are
+kept as `history.MAX_TIMES` says."""
 
 END_BAN = "DELETE FROM bans WHERE target = ?"
 
@@ -86,6 +94,10 @@ LOAD_BANS = f"{_BANS} WHERE target > ? ORDER BY target LIMIT ?"
 LOAD_ENDED = f"{_BANS} WHERE until <= ?"
 
 LOAD_HISTORY = "SELECT json_group_array(target), json_group_array(bans) FROM offenders"
+
+LOAD_TIMES = """SELECT target, times FROM offenders
+    WHERE last >= ? AND (bans > 1 OR target NOT IN (SELECT target FROM bans))"""
+"""Only of those whose running ban does not say it: a hundred thousand were banned for the first time."""
 
 DELETE_ENDED = "DELETE FROM bans WHERE until <= ?"
 

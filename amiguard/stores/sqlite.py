@@ -23,10 +23,11 @@ import aiosqlite
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
 from amiguard.model import Allowed, AllowOrigin, Ban, Phone, Target, Timestamp
+from amiguard.policy import RECIDIVE_FINDTIME
 from amiguard.ports import Change, Disallowed, Ended, Position, Saved
 from amiguard.stores import schema
 from amiguard.stores.faults import explained
-from amiguard.stores.rows import Row, bans_of, row_of
+from amiguard.stores.rows import Row, bans_of, row_of, times_of
 
 DAY = 24 * 3600 * 1000
 
@@ -162,6 +163,7 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
         ended = bans_of(await connection.execute_fetchall(schema.LOAD_ENDED, (now,)))
         await transact(connection, forget)
         bans = await load_bans(connection)
+        times = times_of(await connection.execute_fetchall(schema.LOAD_TIMES, (now - RECIDIVE_FINDTIME,)))
         targets, counts = map(json.loads, await answer(connection, schema.LOAD_HISTORY))
         allowed = [
             Allowed(Target(target), AllowOrigin.RUNTIME, comment)
@@ -169,7 +171,7 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
         ]
         positions = [Position(*row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
         phones = [Phone(*row) for row in await connection.execute_fetchall(schema.LOAD_PHONES)]
-        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), positions, allowed, phones)
+        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), times, positions, allowed, phones)
 
 
 async def load_bans(connection: aiosqlite.Connection) -> list[Ban]:

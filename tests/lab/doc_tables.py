@@ -135,6 +135,26 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         {"error": SurroundingsError("the kernel tells no addresses and routes: Operation not permitted")},
     ),
     Action.BAN_SKIPPED: ("192.0.2.77 is in the allowlist", {"ban": BAN}),
+    Action.ACCOUNT_UNDER_ATTACK: (
+        "account 1000 failed from 10 addresses: 192.0.2.1, 192.0.2.9",
+        {"account": "1000", "addresses": 10, "proven": 2, "offenders": ["192.0.2.1", "192.0.2.9"]},
+    ),
+    Action.SUSPECTED_COMPROMISE: (
+        (
+            "account 1000 logged in from 192.0.2.77, after 4 failures on it from there: "
+            "change its password, unless you know who it was"
+        ),
+        {
+            "account": "1000",
+            "address": ATTACKER,
+            "service": "PJSIP",
+            "transport": "UDP",
+            "failures": 4,
+            "tried": ["1000"],
+            "offenders": [],
+            "homes": ["198.51.100.7"],
+        },
+    ),
     Action.FIREWALL_HEALED: ("the firewall was laid out anew, with every ban", {"bans": 12}),
     Action.FIREWALL_FAILED: (
         "the kernel refused bans; they are tried again",

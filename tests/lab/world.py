@@ -15,6 +15,7 @@ from amiguard.policy import Policy
 from amiguard.ports import Change, Notice, Saved
 from tests.lab.journal import RecordingJournal
 
+POLICY = Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000)
 ATTACKER = Address(Target("192.0.2.1"))
 
 
@@ -123,16 +124,18 @@ class World:
     now: int = 1_000_000
     allow: tuple[str, ...] = ("127.0.0.0/8",)
     log_followed: bool = False
+    policy: Policy = POLICY
 
     def guard(self) -> Guard:
         return Guard(
-            Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000),
+            self.policy,
             [Target(text) for text in self.allow],
             firewall=self.firewall,
             store=self.store,
             notifiers=[self.notifier],
             journal=self.journal,
             clock=lambda: self.now,
+            chance=lambda most: most - 1,
             log_followed=self.log_followed,
         )
 

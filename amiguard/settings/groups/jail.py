@@ -8,7 +8,17 @@ from pydantic import BaseModel, Field
 
 from amiguard.model import Target
 from amiguard.settings.durations import UNITS
-from amiguard.settings.kinds import Bantime, Count, Duration, Ignored, Switch, is_name
+from amiguard.settings.kinds import (
+    Bantime,
+    Count,
+    Duration,
+    Factor,
+    Ignored,
+    OptionalDuration,
+    Recidive,
+    Switch,
+    is_name,
+)
 
 
 def _same_as_bantime(earlier: dict[str, Any]) -> int | None:
@@ -25,6 +35,15 @@ class JailGroup(BaseModel):
     unproven_bantime: Bantime = Field(
         default_factory=_same_as_bantime,
         description="how long where only UDP datagrams, which can be forged, claim the address; empty = as `BANTIME`",
+    )
+    bantime_increment: Switch = Field(False, description="ban longer each time: `BANTIME_FACTOR` times as long")
+    bantime_factor: Factor = Field(2.0, description="how much longer each time")
+    bantime_maxtime: Bantime = Field(5 * UNITS["w"], description="how long such a ban lasts at most")
+    bantime_jitter: OptionalDuration = Field(
+        None, description="up to so much is added to each ban, by chance, so that not all end at once; empty = nothing"
+    )
+    recidive: Recidive = Field(
+        0, description="the ban that is so many within a week, and each further one, lasts `BANTIME_MAXTIME`"
     )
     ignoreip: Ignored = Field(
         ("127.0.0.0/8", "::1"), description="who is never banned; what a name stands for is looked up again and again"

@@ -12,6 +12,7 @@ import pytest
 from amiguard.errors import StoreError
 from amiguard.journal import Action
 from amiguard.model import Allowed, AllowOrigin, Ban, Origin, Reason, Target
+from amiguard.policy import RECIDIVE_FINDTIME
 from amiguard.ports import Disallowed, Ended, Ending, Position
 from amiguard.stores import schema, sqlite
 from amiguard.stores.sqlite import REMEMBERED, SqliteStore
@@ -234,3 +235,14 @@ async def test_what_an_administrator_allowed_comes_back_with_its_last_comment_un
     await store.write([office, boss, ban("198.51.100.1"), office._replace(comment="moved"), Disallowed(boss.target)])
 
     assert (await store.open(NOW)).allowed == [office._replace(comment="moved")]
+
+
+async def test_it_remembers_when_somebody_was_banned_of_late(store: SqliteStore) -> None:
+    await store.open(NOW)
+    often = [ban(GUESSER, since=NOW + number, until=NOW + HOUR) for number in range(30)]
+    await store.write([*often, ban("192.0.2.1", since=NOW, until=None), ban("192.0.2.2", since=NOW, until=NOW + HOUR)])
+
+    saved = await store.open(NOW + HOUR)
+    assert saved.times == {GUESSER: tuple(range(NOW + 10, NOW + 30)), "192.0.2.2": (NOW,)}
+
+    assert not (await store.open(NOW + 29 + RECIDIVE_FINDTIME + 1)).times

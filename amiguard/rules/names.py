@@ -1,0 +1,72 @@
+"""Who tries many accounts: the names that each address failed on, or left a challenge for unanswered. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from amiguard.model import Address, Evidence, Failure, Reason, Timestamp
+from amiguard.ranked import Entry, Ranked
+
+CAPACITY = 20_000
+"""Addresses watched at once; about 15 MB when full of forged ones."""
+
+LEVELS = 16
+UNKNOWN = frozenset({"", "<unknown>"})
+"""What PJSIP calls an account that it does not have: no name that was tried."""
+
+FINDTIME = 24 * 3600 * 1000
+"""Milliseconds for which a name counts."""
+
+MOST = 100
+"""Names remembered an address, the newest."""
+
+
+class Tries(Entry):
+    """The names that one address tried: how often, and when last; the newest stands last."""
+
+    __slots__ = ("connected", "names")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connected = False
+        self.names: OrderedDict[str, tuple[int, Timestamp]] = OrderedDict()
+
+
+class Names:
+    """Remembers which names an address tried within `FINDTIME`.
+
+    A name that is told late counts as if it came with the newest one of its address."""
+
+    def __init__(self) -> None:
+        self._tries: Ranked[Address, Tries] = Ranked(Tries, LEVELS, CAPACITY)
+
+    def __len__(self) -> int:
+        return len(self._tries)
+
+    def tried(self, failure: Failure) -> Tries | None:
+        """Note the name that a failure tells of, or a challenge that nobody answered; return what its address tried."""
+        name = failure.account
+        if name in UNKNOWN:
+            return None
+        tries = self._tries.take(failure.address, failure.at - FINDTIME)
+        tries.last = max(tries.last, failure.at)
+        tries.connected = tries.connected or failure.evidence is Evidence.CONNECTED
+        failures, _ = tries.names.pop(name, (0, 0))
+        tries.names[name] = (failures + (failure.reason is not Reason.SCAN), tries.last)
+        while len(tries.names) > MOST or next(iter(tries.names.values()))[1] < tries.last - FINDTIME:
+            tries.names.popitem(last=False)
+        self._tries.rank(failure.address, tries, len(tries.names) - 1)
+        return tries
+
+    def names(self, address: Address, now: Timestamp) -> Iterator[tuple[str, int]]:
+        """Yield the names that this address tried lately, and how often each failed."""
+        tries = self._tries.get(address)
+        if tries is not None:
+            for name, (failures, at) in tries.names.items():
+                if now - at <= FINDTIME:
+                    yield name, failures
+
+    def forget(self, address: Address) -> None:
+        """Drop what is known of this address."""
+        self._tries.drop(address)
