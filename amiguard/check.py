@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from amiguard.asterisk import advice
 from amiguard.asterisk.log.reading import Kind
-from amiguard.errors import AmiguardError
+from amiguard.errors import AmiguardError, SourceError
 from amiguard.firewalls import nftables
 from amiguard.notifiers import smtp, webhook
 from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
+from amiguard.sources.etc import ETC, read_conf
 from amiguard.stores import probe as database
-from amiguard.wiring import ami_settings, mail_settings, webhook_settings
+from amiguard.wiring import ami_settings, mail_settings, webhook_settings, zone_of
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
 
@@ -25,6 +28,8 @@ KINDS = {
     Kind.UNKNOWN: "no line yet that tells what kind of log it is",
 }
 
+ZONE = "set AMIGUARD_ASTERISK_TIMEZONE to Asterisk's zone, or a dateformat with %z in logger.conf"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -35,11 +40,14 @@ class Finding:
     text: str
 
 
-async def check(settings: Settings) -> AsyncIterator[Finding]:
-    """Try each part, also when one before it fails. It takes as long as the slowest server's time-out."""
+async def check(settings: Settings, etc: Path = ETC) -> AsyncIterator[Finding]:
+    """Try each part, also when one before it fails. It takes as long as the slowest server's time-out.
+
+    `etc` is the folder of Asterisk's configuration files; where they are, each line to change is a finding."""
     probes = {
         "ami": _ami,
         "log": _log,
+        "time": _time,
         "firewall": _firewall,
         "database": _database,
         "mail": _mail,
@@ -51,6 +59,20 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(name, ok=True, text=await probe(settings))
         except AmiguardError as error:
             yield Finding(name, ok=False, text=str(error))
+    try:
+        for found in _advice(settings, etc):
+            yield Finding("asterisk", ok=not found.needed, text=found.text)
+    except AmiguardError as error:
+        yield Finding("asterisk", ok=True, text=f"not compared: {error}")
+
+
+def _advice(settings: Settings, etc: Path) -> Iterator[advice.Advice]:
+    if settings.ami_username and (conf := read_conf(etc, "manager.conf")):
+        local = settings.ami_host == "localhost" or settings.ami_host.startswith(("127.", "::1"))
+        secret = settings.ami_secret.get_secret_value()
+        yield from advice.manager(conf, settings.ami_username, secret, local=local)
+    if settings.asterisk_log and (conf := read_conf(etc, "logger.conf")):
+        yield from advice.logger(conf, settings.asterisk_log)
 
 
 async def _ami(settings: Settings) -> str:
@@ -64,6 +86,15 @@ async def _log(settings: Settings) -> str:
     if not settings.asterisk_log:
         return "off: AMIGUARD_ASTERISK_LOG is empty; what AMI can't tell is not seen (docs/security.md)"
     return "; ".join([f"{await logfile.probe(path)}, {KINDS[logfile.kind_at(path)]}" for path in settings.asterisk_log])
+
+
+async def _time(settings: Settings) -> str:
+    zone = zone_of(settings)
+    for path in settings.asterisk_log:
+        seconds = logfile.skew(path, zone)
+        if seconds is not None and abs(seconds) * 1000 > logfile.SKEW:
+            raise SourceError(f"the last line of {path} is {seconds} s older than its writing: {ZONE}")
+    return "the last lines name the time of their writing" if settings.asterisk_log else "off: no log is followed"
 
 
 async def _firewall(settings: Settings) -> str:

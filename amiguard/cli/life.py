@@ -24,10 +24,16 @@ def run(env_file: EnvFile = None) -> None:
     raise typer.Exit(run_daemon(settings, env_file))
 
 
-def check(env_file: EnvFile = None, json: Json = False) -> None:
-    """Try the settings, Asterisk, the firewall, the database and the mail server."""
+def check(
+    env_file: EnvFile = None,
+    asterisk_etc: Annotated[
+        Path, typer.Option("--asterisk-etc", metavar="DIR", help="Where Asterisk's manager.conf and logger.conf are.")
+    ] = Path("/etc/asterisk"),
+    json: Json = False,
+) -> None:
+    """Try the settings, Asterisk, the firewall, the database and the mail server; name what to change in Asterisk."""
     settings = loaded(env_file)
-    if not asyncio.run(tried(settings, json=json)):
+    if not asyncio.run(tried(settings, asterisk_etc, json=json)):
         raise typer.Exit(NO)
 
 
@@ -69,12 +75,12 @@ def loaded(env_file: Path | None) -> Settings:
         wrong(error)
 
 
-async def tried(settings: Settings, *, json: bool) -> bool:
+async def tried(settings: Settings, etc: Path, *, json: bool) -> bool:
     """Show what `check` finds as it comes; return whether all is well."""
     from amiguard.check import check as findings
 
     well = True
-    async for finding in findings(settings):
+    async for finding in findings(settings, etc):
         well = well and finding.ok
         if json:
             as_json({"name": finding.name, "ok": finding.ok, "text": finding.text})

@@ -256,12 +256,13 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
         }
     )
 
-    findings: list[Finding] = [finding async for finding in check(settings)]
+    findings: list[Finding] = [finding async for finding in check(settings, tmp_path)]
 
     assert [(finding.name, finding.ok) for finding in findings] == [
         ("settings", True),
         ("ami", False),
         ("log", True),
+        ("time", True),
         ("firewall", True),
         ("database", False),
         ("mail", False),
@@ -297,17 +298,48 @@ async def test_check_ends_with_1_when_something_fails_and_says_so_in_lines_or_js
         file.write(f"AMIGUARD_FIREWALL=dry-run\nAMIGUARD_DATABASE={tmp_path}/amiguard.db\n")
     shell = Shell(tmp_path / "amiguard.sock")
 
-    plain = await shell("check", "--env-file", str(env_file))
-    machine = await shell("check", "--env-file", str(env_file), "--json")
+    plain = await shell("check", "--asterisk-etc", str(tmp_path), "--env-file", str(env_file))
+    machine = await shell("check", "--asterisk-etc", str(tmp_path), "--env-file", str(env_file), "--json")
 
     assert (plain.code, machine.code) == (1, 1)
     assert [line.split()[:2] for line in plain.out.splitlines()] == [
         ["ok", "settings"],
         ["FAIL", "ami"],
         ["ok", "log"],
+        ["ok", "time"],
         ["ok", "firewall"],
         ["ok", "database"],
         ["ok", "mail"],
         ["ok", "webhook"],
     ]
-    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, True, True, True, True, True]
+    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, *[True] * 6]
+
+
+async def test_check_names_a_zone_that_is_not_asterisks(tmp_path: Path) -> None:
+    log = tmp_path / "full"
+    log.write_text("[2026-11-22 10:07:56] NOTICE[1] chan_sip.c: x\n")
+    os.utime(log, (1795338476, 1795338476))  # 2026-11-22 09:07:56 UTC
+    given = {"AMIGUARD_ASTERISK_LOG": str(log), "AMIGUARD_FIREWALL": "dry-run"}
+
+    async def found(zone: str) -> Finding:
+        settings = load(environ=given | {"AMIGUARD_ASTERISK_TIMEZONE": zone})
+        [found] = [finding async for finding in check(settings, tmp_path) if finding.name == "time"]
+        return found
+
+    assert (await found("Europe/Berlin")).ok
+    wrong = await found("UTC")
+    assert not wrong.ok
+    assert f"{log} is -3600 s older than its writing: set AMIGUARD_ASTERISK_TIMEZONE" in wrong.text
+
+
+async def test_check_names_what_to_change_in_asterisk(tmp_path: Path) -> None:
+    (tmp_path / "manager.conf").write_text("[general]\nenabled = yes\nbindaddr = 127.0.0.1\n[amiguard]\nread = call\n")
+    settings = load(environ={"AMIGUARD_AMI_USERNAME": "amiguard", "AMIGUARD_AMI_SECRET": "x", "AMIGUARD_AMI_PORT": "1"})
+
+    found = [finding async for finding in check(settings, tmp_path) if finding.name == "asterisk"]
+
+    assert found[0] == Finding(
+        "asterisk",
+        ok=False,
+        text=f"{tmp_path}/manager.conf:5: amiguard gets no security events: read = security",
+    )
