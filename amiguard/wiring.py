@@ -179,8 +179,10 @@ def firewall_of(settings: Settings) -> Firewall:
 
         return DryRun()
     from amiguard.firewalls.nftables import Nftables
+    from amiguard.firewalls.treatment import Treatment
 
-    return Nftables()
+    treatment = Treatment(settings.firewall_verdict, settings.firewall_ports)
+    return Nftables(treatment=treatment, counters=settings.firewall_counters)
 
 
 def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:

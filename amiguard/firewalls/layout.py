@@ -5,7 +5,8 @@
     set banned4, banned6             absolute bans of single addresses; each ends by its own timeout, in the kernel
     set banned4_24, banned6_64 ...   the same of networks of one prefix length, by the masked source; made at need
     set unproven4, unproven4_24 ...  the same of bans that spare the answers to what this server asked
-    chain refused                    counts, and drops or rejects
+    chain refused                    counts, and drops or rejects; but for IPv6's neighbour discovery, without which
+                                     this server could neither ask nor refuse anybody on its own link
     chain banned, unproven           a lookup for each set
     chain prerouting           -310  accept @allow*, then jump to banned; before raw, conntrack and DNAT, so that it
                                      also ends established flows, and covers what is forwarded to containers
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from amiguard.firewalls.elements import Kept, intervals, refill
 from amiguard.firewalls.netlink import Message
@@ -38,6 +39,7 @@ from amiguard.firewalls.nftexpressions import (
     drop,
     goto,
     jump,
+    neighbour_discovery,
     of_protocol,
     reject,
     reset,
@@ -45,7 +47,8 @@ from amiguard.firewalls.nftexpressions import (
     to_ports,
 )
 from amiguard.firewalls.nftmessages import delete_rules, new_chain, new_rule, new_set, new_table
-from amiguard.model import PortRange, Target
+from amiguard.firewalls.treatment import Treatment
+from amiguard.model import Target
 
 COUNTER = "dropped"
 REFUSED = "refused"
@@ -67,15 +70,6 @@ STRENGTHS = {
 }
 """By `Ban.absolute`."""
 
-
-class Treatment(NamedTuple):
-    """What is done with packets of banned sources, and to which ports; none named: to all, and all protocols."""
-
-    verdict: Literal["drop", "reject"] = "drop"
-    ports: tuple[PortRange, ...] = ()
-
-
-DROP_ALL = Treatment()
 
 Rule = tuple[str, Sequence[Expression]]
 """What it is for, and what it does."""
@@ -142,9 +136,11 @@ def _replaced(table: str, chain: str, rules: Iterable[Rule]) -> list[Message]:
 
 
 def _refusal(treatment: Treatment) -> list[Rule]:
+    neighbours = ("neighbours", neighbour_discovery() + accept())
     if treatment.verdict == "drop":
-        return [("drops", count(COUNTER) + drop())]
+        return [neighbours, ("drops", count(COUNTER) + drop())]
     return [
+        neighbours,
         ("resets", of_protocol("tcp") + count(COUNTER) + reset()),
         ("rejections", count(COUNTER) + reject()),
     ]

@@ -12,8 +12,6 @@ from amiguard.firewalls.conntrack import Conntrack
 from amiguard.firewalls.elements import SINGLE, Kept, add, element, place_of, remove, upsert
 from amiguard.firewalls.layout import (
     COUNTER,
-    DROP_ALL,
-    Treatment,
     allowances,
     banned_set,
     kept_of,
@@ -39,6 +37,7 @@ from amiguard.firewalls.nftmessages import (
     set_name,
 )
 from amiguard.firewalls.refusals import explained
+from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import Ban, Drops, Target, Timestamp
 
 BATCH = 300

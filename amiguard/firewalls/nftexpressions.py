@@ -37,7 +37,12 @@ ESTABLISHED_OR_RELATED = struct.pack("=I", 1 << 1 | 1 << 2)
 
 NF_DROP, NF_ACCEPT, NFT_JUMP, NFT_GOTO = 0, 1, -3, -4
 
-PROTOCOLS = {"tcp": bytes([socket.IPPROTO_TCP]), "udp": bytes([socket.IPPROTO_UDP])}
+PROTOCOLS = {
+    "tcp": bytes([socket.IPPROTO_TCP]),
+    "udp": bytes([socket.IPPROTO_UDP]),
+    "icmpv6": bytes([socket.IPPROTO_ICMPV6]),
+}
+ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT = 135, 136
 DESTINATION_PORT = 2
 """Where TCP and UDP keep the destination port, two bytes long."""
 
@@ -95,6 +100,17 @@ def to_ports(ports: PortRange) -> list[Expression]:
 def of_protocol(protocol: str) -> list[Expression]:
     """`meta l4proto tcp`."""
     return [_expression("meta", key=NFT_META_L4PROTO, dreg=NFT_REG_1), _compare(NFT_CMP_EQ, PROTOCOLS[protocol])]
+
+
+def neighbour_discovery() -> list[Expression]:
+    """`icmpv6 type nd-neighbor-solicit-nd-neighbor-advert`: what ARP is to IPv4, and no ruleset of `inet` sees."""
+    first, last = (bytes([kind]) for kind in (ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT))
+    return [
+        *of_protocol("icmpv6"),
+        _expression("payload", dreg=NFT_REG_1, base=NFT_PAYLOAD_TRANSPORT_HEADER, offset=0, len=1),
+        _compare(NFT_CMP_GTE, first),
+        _compare(NFT_CMP_LTE, last),
+    ]
 
 
 def answer() -> list[Expression]:

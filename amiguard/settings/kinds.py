@@ -9,14 +9,14 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, NoReturn
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from typing_extensions import override
 
 from amiguard.errors import InvalidAddress
-from amiguard.model import parse_target
+from amiguard.model import PortRange, parse_target
 from amiguard.ports import NoticeKind
 from amiguard.settings.durations import FORM, LONGEST, SECOND, parse_bantime, parse_duration
 
@@ -28,6 +28,7 @@ IPV6 = 6
 
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and bytes that are no UTF-8 (PEP 383)."""
+_PORTS = re.compile(r"(tcp|udp):([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
 
 _LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
@@ -85,7 +86,7 @@ def _host(text: str) -> str:
     return text if re.fullmatch(r"[^\s/@\[\]]+", _plain(text)) else _refuse(text, HOST)
 
 
-def _refuse(text: str, allowed: str) -> str:
+def _refuse(text: str, allowed: str) -> NoReturn:
     raise ValueError(f"{text[:64]!r} is not allowed; give {allowed}")
 
 
@@ -135,6 +136,23 @@ def _paths(value: object) -> object:
     return tuple(dict.fromkeys(map(Path, _words(_plain(value))))) if isinstance(value, str) else value
 
 
+def _port_ranges(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    words = _words(value)
+    return () if words == [ALL] else tuple(dict.fromkeys(map(_port_range, words)))
+
+
+def _port_range(word: str) -> PortRange:
+    match = _PORTS.fullmatch(word)
+    if match is None:
+        return _refuse(word, PORTS)
+    first, last = int(match[2]), int(match[3] or match[2])
+    if not 1 <= first <= last <= LAST_PORT:
+        _refuse(word, PORTS)
+    return PortRange(match[1], first, last)
+
+
 def _timezone(name: str) -> str:
     if name != LOCAL:
         try:
@@ -177,6 +195,8 @@ def _readable(path: Path) -> Path:
 HOST = "a host name or an IP address"
 IGNORED = "addresses, networks or DNS names such as 192.0.2.1, 2001:db8::/32 or office.example.org"
 ENDPOINT = "an address and a port such as 127.0.0.1:9180 or [::1]:9180"
+ALL = "all"
+PORTS = "all, or protocols and ports such as udp:5060 or tcp:5060-5061; space or comma between them"
 MAILBOX = "a plain mail address such as ops@example.org"
 
 LOCAL = "local"
@@ -231,6 +251,8 @@ OptionalEndpoint = Annotated[
 SocketPath = Annotated[
     Path, BeforeValidator(_path), AfterValidator(_socket), Allowed(f"a path of at most {SOCKET_PATH_BYTES} bytes")
 ]
+Verdict = Annotated[Literal["drop", "reject"], Allowed("drop or reject")]
+PortRanges = Annotated[tuple[PortRange, ...], BeforeValidator(_port_ranges), Allowed(PORTS)]
 FirewallKind = Annotated[Literal["nftables", "dry-run"], Allowed("nftables or dry-run")]
 SmtpTls = Annotated[Literal["none", "starttls", "tls"], Allowed("none, starttls or tls")]
 WebhookFormat = Annotated[

@@ -81,6 +81,7 @@ async def test_whom_only_datagrams_accuse_is_still_heard_where_the_server_asks_h
     with talk(wire, source) as before:
         before.ask()
         await firewall.ban([ban(source, absolute=False)], 0)
+        wire.server.run(["ip", "neighbour", "flush", "to", source])  # on the link itself it must still be found
         before.hears()
         with talk(wire, source) as dns:
             dns.ask()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from amiguard.errors import SettingsError
+from amiguard.model import PortRange
 from amiguard.ports import NoticeKind
 from amiguard.settings import Settings, control_socket, load
 from amiguard.settings.durations import InvalidDuration, format_duration, parse_bantime, parse_duration
@@ -85,11 +86,28 @@ def test_without_further_settings_the_documented_defaults_hold() -> None:
     assert settings.unproven_bantime == settings.bantime
     assert settings.ignoreip == ("127.0.0.0/8", "::1")
     assert settings.firewall == "nftables"
+    assert (settings.firewall_ports, settings.firewall_verdict, settings.firewall_counters) == ((), "drop", False)
     assert settings.mail_to == ()
     assert settings.mail_from.startswith("amiguard@")
     assert settings.mail_events == (NoticeKind.START, NoticeKind.STOP, NoticeKind.BAN, NoticeKind.ALERT)
     assert settings.mail_spool == Path("/var/lib/amiguard/mail")
     assert (settings.log_format, settings.log_level) == ("ecs", "info")
+
+
+def test_ports_are_ranges_of_a_protocol_or_all_of_them() -> None:
+    assert loaded(FIREWALL_PORTS="all").firewall_ports == ()
+    assert loaded(FIREWALL_PORTS="udp:5060, tcp:5060-5061 udp:5060").firewall_ports == (
+        PortRange("udp", 5060, 5060),
+        PortRange("tcp", 5060, 5061),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5060", "udp", "udp:", "udp:0", "udp:65536", "tcp:5061-5060", "sctp:5060", "udp:5060-", "all udp:1", "udp:\u0665"],
+)
+def test_ports_that_are_none_are_refused(text: str) -> None:
+    assert problems(FIREWALL_PORTS=text)
 
 
 def test_what_depends_on_another_setting_follows_it() -> None:

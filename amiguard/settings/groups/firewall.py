@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from amiguard.settings.kinds import FirewallKind
+from amiguard.settings.kinds import ALL, FirewallKind, PortRanges, Switch, Verdict
 
 
 class FirewallGroup(BaseModel):
@@ -12,4 +12,15 @@ class FirewallGroup(BaseModel):
 
     firewall: FirewallKind = Field(
         "nftables", description="where bans are put; `dry-run` only logs them and drops nothing"
+    )
+    firewall_ports: PortRanges = Field(
+        ALL,
+        validate_default=True,
+        description="ports that a ban closes; `all` closes everything, ICMP and every other protocol too",
+    )
+    firewall_verdict: Verdict = Field(
+        "drop", description="`drop`, or `reject`: banned ones are told, by a TCP reset or ICMP port unreachable"
+    )
+    firewall_counters: Switch = Field(
+        False, description="count packets and bytes for each ban; doubles the kernel memory that a ban takes"
     )

@@ -1,0 +1,199 @@
+"""What becomes of packets of banned sources: all ports or some, dropped or rejected, and what DNAT sends elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from amiguard.firewalls.nftables import Nftables
+from amiguard.firewalls.treatment import Treatment
+from amiguard.model import PortRange
+from tests.lab.netns import NetworkNamespace, veth
+from tests.lab.waiting import until
+from tests.netns.wire import PORT, SERVERS, V4, V6, Wire, ban
+
+pytestmark = pytest.mark.netns
+BOTH = pytest.mark.parametrize("source", [V4, V6])
+STRENGTHS = pytest.mark.parametrize("absolute", [True, False])
+OTHER = 5080
+SIP = (PortRange("udp", 5060, 5061), PortRange("tcp", 5060, 5060))
+PUBLISHED = 15060
+CONTAINERS = ("172.31.0.2", "fd00:31::2")
+
+
+def family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+@asynccontextmanager
+async def started(treatment: Treatment) -> AsyncIterator[Nftables]:
+    firewall = Nftables(treatment=treatment)
+    try:
+        await firewall.start([], [], 0)
+        yield firewall
+    finally:
+        await firewall.close()
+
+
+@contextmanager
+def attacking(wire: Wire, source: str, kind: socket.SocketKind) -> Iterator[socket.socket]:
+    with wire.attacker.entered():
+        client = socket.socket(family(source), kind)
+    with client:
+        client.bind((source, 0))
+        client.settimeout(3)
+        yield client
+
+
+@BOTH
+@STRENGTHS
+async def test_only_the_ports_named_are_closed(wire: Wire, source: str, absolute: bool) -> None:
+    server = SERVERS[":" in source]
+    with socket.socket(family(source), socket.SOCK_DGRAM) as other, attacking(wire, source, socket.SOCK_DGRAM) as one:
+        other.bind((server, OTHER))
+        other.settimeout(3)
+        async with started(Treatment(ports=SIP)) as firewall:
+            await firewall.ban([ban(source, absolute=absolute)], 0)
+            await wire.dropped(source)
+            before = wire.drops()
+            for port in (5059, 5062, OTHER):
+                one.sendto(b"to another port", (server, port))
+            assert other.recv(100) == b"to another port"
+            assert wire.drops() == before
+            for port in (5060, 5061):
+                one.sendto(b"to a closed port", (server, port))
+            await until(lambda: wire.drops() == before + 2)
+
+
+async def test_protocols_have_ports_of_their_own(wire: Wire) -> None:
+    with (
+        socket.create_server((SERVERS[0], 5061)) as listening,
+        attacking(wire, V4, socket.SOCK_STREAM) as open_port,
+        attacking(wire, V4, socket.SOCK_STREAM) as closed_port,
+    ):
+        async with started(Treatment(ports=SIP)) as firewall:
+            await firewall.ban([ban(V4)], 0)
+            open_port.connect((SERVERS[0], 5061))  # of UDP alone
+            listening.accept()[0].close()
+            closed_port.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                closed_port.connect((SERVERS[0], 5060))
+            assert wire.drops() > 0
+
+
+@BOTH
+@STRENGTHS
+async def test_who_is_rejected_is_told_at_once(wire: Wire, source: str, absolute: bool) -> None:
+    server = SERVERS[":" in source]
+    with (
+        socket.create_server((server, PORT), family=family(source)),
+        attacking(wire, source, socket.SOCK_STREAM) as stream,
+        attacking(wire, source, socket.SOCK_DGRAM) as datagrams,
+    ):
+        async with started(Treatment("reject")) as firewall:
+            await firewall.ban([ban(source, absolute=absolute)], 0)
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.to_thread(stream.connect, (server, PORT))
+            datagrams.connect((server, PORT))
+            datagrams.send(b"rejected")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.to_thread(datagrams.recv, 100)
+            assert b"rejected" not in wire.received()
+            assert wire.drops() >= 2
+
+
+@STRENGTHS
+@pytest.mark.parametrize(
+    "treatment", [Treatment(), Treatment(ports=SIP), Treatment("reject"), Treatment("reject", SIP)]
+)
+async def test_an_established_connection_ends_in_every_mode(wire: Wire, treatment: Treatment, absolute: bool) -> None:
+    with socket.create_server((SERVERS[0], PORT)) as listening, attacking(wire, V4, socket.SOCK_STREAM) as client:
+        async with started(treatment) as firewall:
+            client.connect((SERVERS[0], PORT))
+            served, _ = listening.accept()
+            with served:
+                client.sendall(b"before")
+                assert served.recv(100) == b"before"
+                await firewall.ban([ban(V4, absolute=absolute)], 0)
+                client.sendall(b"after")
+                await until(lambda: wire.drops() > 0)
+                served.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    served.recv(100)
+
+
+async def test_rules_can_change_over_a_running_table_without_losing_a_ban_or_what_was_counted(wire: Wire) -> None:
+    async with started(Treatment()) as firewall:
+        await firewall.ban([ban(V4), ban(V6, absolute=False)], 0)
+        await wire.dropped(V4, V6)
+        counted = wire.drops()
+        async with started(Treatment("reject", SIP)) as changed:
+            assert wire.drops() == (await changed.total_drops()).packets == counted
+            await wire.dropped(V4, V6)
+
+
+@dataclass
+class Container:
+    """A service behind DNAT, as Docker publishes one: `PUBLISHED` of the server is `PORT` of the container."""
+
+    listener: socket.socket
+    address: tuple[str, int]
+
+    def received(self) -> bytes:
+        try:
+            return self.listener.recv(100)
+        except BlockingIOError:
+            return b""
+
+
+@contextmanager
+def container(wire: Wire, version: int) -> Iterator[Container]:
+    inside, name = CONTAINERS[version], ("ip", "ip6")[version]
+    prefix = (24, 64)[version]
+    with NetworkNamespace("container") as box:
+        host = inside[:-1] + "1"
+        veth(wire.server, box, [f"{host}/{prefix}"], [f"{inside}/{prefix}"])
+        box.run(["ip", f"-{'46'[version]}", "route", "add", "default", "via", host])
+        forwarding = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")[version]
+        wire.server.run(["sysctl", "-q", "-w", f"{forwarding}=1"])
+        rule = f"udp dport {PUBLISHED} dnat to {f'[{inside}]' if version else inside}:{PORT}"
+        ruleset = f"table {name} docker {{ chain pre {{ type nat hook prerouting priority dstnat; {rule}\n}}\n}}\n"
+        wire.server.run(["nft", "-f", "-"], stdin=ruleset)
+        with box.entered():
+            listener = socket.socket((socket.AF_INET, socket.AF_INET6)[version], socket.SOCK_DGRAM)
+        with listener:
+            listener.bind((inside, PORT))
+            listener.setblocking(False)
+            yield Container(listener, (SERVERS[version], PUBLISHED))
+
+
+@BOTH
+@STRENGTHS
+@pytest.mark.parametrize("ports", [(), (PortRange("udp", PUBLISHED, PUBLISHED),)])
+async def test_what_dnat_sends_to_a_container_is_covered_by_the_port_that_the_sender_named(
+    wire: Wire, source: str, absolute: bool, ports: tuple[PortRange, ...]
+) -> None:
+    with container(wire, int(":" in source)) as service, attacking(wire, source, socket.SOCK_DGRAM) as client:
+        async with started(Treatment(ports=ports)) as firewall:
+            client.sendto(b"before", service.address)
+            await until(lambda: service.received() == b"before")
+            await firewall.ban([ban(source, absolute=absolute)], 0)
+            for number in range(3):
+                client.sendto(b"after", service.address)
+                await until(lambda expected=number + 1: wire.drops() == expected)  # type: ignore[misc]
+            assert service.received() == b""
+
+
+async def test_a_container_is_answered_by_a_banned_address_that_it_asked(wire: Wire) -> None:
+    with container(wire, 0) as service, attacking(wire, V4, socket.SOCK_DGRAM) as client:
+        wire.attacker.run(["ip", "route", "add", "172.31.0.0/24", "via", SERVERS[0]])
+        async with started(Treatment()) as firewall:
+            await firewall.ban([ban(V4, absolute=False)], 0)
+            service.listener.sendto(b"question", client.getsockname())
+            client.sendto(b"answer", await asyncio.to_thread(lambda: client.recvfrom(100)[1]))
+            await until(lambda: service.received() == b"answer")
