@@ -13,7 +13,7 @@ from tests.lab.asterisk import Asterisk, running
 from tests.lab.chroots import RECIPES, ChrootUnavailable, chroot, place
 
 LEAVE_OUT = "AMIGUARD_TESTS_NO_ASTERISK"
-NEED_ROOT = {"netns", "asterisk"}
+NEED_ROOT = {"netns", "asterisk", "browser"}
 
 settings.register_profile("long", max_examples=20_000, deadline=None)
 """For a search of ten minutes or more by hand: `pytest --hypothesis-profile=long --timeout=0 tests/property/...`."""

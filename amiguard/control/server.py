@@ -7,7 +7,7 @@ there, 405 not that method, 408 too slow, 409 is in the allowlist, 410 this list
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from aiohttp import web
@@ -25,7 +25,7 @@ from amiguard.control.routes.reload import ReloadRoutes
 from amiguard.control.service import Service
 from amiguard.control.settings import ControlSettings
 from amiguard.control.stream import Stream
-from amiguard.control.timeline import Timeline
+from amiguard.control.timeline import Minute, Timeline
 from amiguard.errors import ControlError
 from amiguard.journal import Action, Journal
 from amiguard.ports import Clock
@@ -65,7 +65,7 @@ class ControlServer:
             *HealthRoutes(controlled, metrics).table(),
             *BanRoutes(controlled, audit, clock, patience).table(),
             *AllowRoutes(controlled, audit, clock, patience).table(),
-            *EventRoutes(stream, self._timeline, clock).table(),
+            *EventRoutes(stream, self._minutes).table(),
             *DocumentRoutes().table(),
             *([] if reload is None else ReloadRoutes(reload, audit).table()),
         ]
@@ -124,8 +124,14 @@ class ControlServer:
         for service in self._services:
             await service.close()
 
+    def _minutes(self) -> Sequence[Minute]:
+        """Return the timeline, up to now."""
+        totals = cast("Mapping[str, int]", self._controlled.status().get("totals", {}))
+        now = self._clock()
+        self._timeline.note(now, totals.get("failures", 0), totals.get("bans", 0))
+        return self._timeline.minutes(now)
+
     async def _sample(self) -> None:
         while True:
-            totals = cast("Mapping[str, int]", self._controlled.status().get("totals", {}))
-            self._timeline.note(self._clock(), totals.get("failures", 0), totals.get("bans", 0))
+            self._minutes()
             await asyncio.sleep(SAMPLE)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
 from amiguard.control.answers import iso
 from amiguard.control.requests import read_after
 from amiguard.control.stream import Stream, Watcher
-from amiguard.control.timeline import Timeline
-from amiguard.ports import Clock
+from amiguard.control.timeline import Minute
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent: it shows who is gone."""
@@ -22,10 +22,9 @@ STUCK = 10.0
 class EventRoutes:
     """What happens."""
 
-    def __init__(self, stream: Stream, timeline: Timeline, clock: Clock) -> None:
+    def __init__(self, stream: Stream, timeline: Callable[[], Sequence[Minute]]) -> None:
         self._stream = stream
         self._timeline = timeline
-        self._clock = clock
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -47,8 +46,7 @@ class EventRoutes:
         return response
 
     async def _minutes(self, _: web.Request) -> web.Response:
-        minutes = self._timeline.minutes(self._clock())
-        told = [{"at": iso(one.at), "failures": one.failures, "bans": one.bans} for one in minutes]
+        told = [{"at": iso(one.at), "failures": one.failures, "bans": one.bans} for one in self._timeline()]
         return web.json_response({"minutes": told})
 
 

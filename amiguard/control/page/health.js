@@ -1,0 +1,36 @@
+// Whether it protects, and how its sources and the rest are.
+
+import { byId, count, element, span, visible } from "./dom.js";
+
+export function state(text, kind) {
+  const badge = byId("state");
+  if (badge.textContent === text) return; // Else a screen reader would read it out again and again.
+  badge.textContent = text;
+  badge.className = `state ${kind}`;
+}
+
+export function show(status) {
+  if (status.ready) state("protecting", "good");
+  else state("not protecting", "bad");
+  byId("uptime").textContent = `up ${span(status.uptime)}`;
+  byId("active").textContent = count(status.bans.active);
+  byId("tracked").textContent = count(status.jail.tracked);
+  const dropped = status.dropped?.packets ?? status.firewall?.dropped?.packets;
+  byId("dropped-figure").hidden = dropped === undefined;
+  if (dropped !== undefined) byId("dropped").textContent = count(dropped);
+  const parts = [
+    ...status.sources,
+    { name: "firewall", ...status.firewall },
+    { name: "database", ...status.store },
+  ];
+  byId("sources").replaceChildren(...parts.map(part));
+}
+
+function part({ name, up, where, error }) {
+  const more = [where, error].filter(Boolean).join(": ");
+  return element("li", {},
+    element("span", {}, name),
+    element("span", { class: up ? "up" : "down" }, up ? "up" : "down"),
+    more ? element("span", { class: "sub" }, visible(more)) : null,
+  );
+}
