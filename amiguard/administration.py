@@ -9,7 +9,8 @@ from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused
 from amiguard.exemptions import Exemptions
 from amiguard.judge import Judge
-from amiguard.model import Allowed, AllowOrigin, Ban, Evidence, Origin, Reason, Target
+from amiguard.model import Address, Allowed, AllowOrigin, Ban, Evidence, Origin, Reason, Target
+from amiguard.offenders import offender
 from amiguard.ports import Clock, Source
 from amiguard.recorder import Recorder
 
@@ -56,6 +57,10 @@ class Administration:
     def find(self, target: Target) -> Ban | None:
         """Return the running ban of this very target."""
         return self._enforcement.active.get(target)
+
+    def offender(self, address: Address) -> dict[str, object]:
+        """Return everything that is known of an address, JSON-able; see `offenders.offender`."""
+        return offender(address, self._judge.rules, self._enforcement, self._allowlist, self._clock())
 
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.

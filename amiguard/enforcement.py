@@ -259,7 +259,8 @@ class Enforcement:
         if self.firewall.enforces:
             self._journal.write(Action.BAN, f"{ban.target} is banned", ban=ban)
         else:
-            self._journal.write(Action.BAN, f"dry run: {ban.target} would be banned", ban=ban, outcome="unknown")
+            text = f"dry run: {ban.target} would be banned for {ban.reason.value}"
+            self._journal.write(Action.BAN, text, ban=ban, outcome="unknown", reason="dry-run")
         self._record(ban)
         self._post(NoticeKind.BAN, ban)
         return ban

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from amiguard.control.answers import iso
+from amiguard.answers import iso
 from amiguard.control.display import flattened, visible, word
 from amiguard.model import Ban, Timestamp
 from amiguard.replay.replaying import MAX_ADDRESSES, FalseBan, Replay

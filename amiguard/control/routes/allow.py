@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from amiguard.control.answers import iso, shown
+from amiguard.answers import iso, shown
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled
 from amiguard.control.requests import read_allow, read_body

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from amiguard.control.answers import covering, shown
+from amiguard.answers import covering, shown
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled
 from amiguard.control.listing import Listing

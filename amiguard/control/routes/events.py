@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from amiguard.control.answers import iso
+from amiguard.answers import iso
 from amiguard.control.requests import read_after
 from amiguard.control.stream import Stream, Watcher
 from amiguard.control.timeline import Minute

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amiguard.control import answers
+from amiguard import answers
 from amiguard.journal import Action
 from amiguard.model import Evidence
 from amiguard.notifiers.alerts import Alert

@@ -1,4 +1,4 @@
-"""What the control interface tells, as JSON."""
+"""Bans as whoever asks is told of them, as JSON."""
 
 from __future__ import annotations
 

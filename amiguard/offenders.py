@@ -1,0 +1,81 @@
+"""Everything that is known of one address, as JSON: what it did, what each rule counts, and why it is banned or not."""
+
+from __future__ import annotations
+
+from amiguard.allowlist import Allowlist
+from amiguard.answers import covering, iso, shown
+from amiguard.enforcement import Enforcement
+from amiguard.jail import Jail
+from amiguard.model import Address, Allowed, Ban, Timestamp
+from amiguard.rules.rulebook import Rulebook
+
+Told = dict[str, object]
+
+
+def offender(address: Address, rules: Rulebook, enforcement: Enforcement, allowlist: Allowlist, now: Timestamp) -> Told:
+    """Return what is known of `address` at `now`. Account names are a stranger's text."""
+    bans = covering(address, enforcement.active.get)
+    allowed = allowlist.around(address)
+    return {
+        "address": address,
+        "banned": bool(bans) and not allowed,
+        "why": why(address, bans, allowed, rules, now, waiting=address in enforcement.waiting),
+        "allowed": [{"address": entry.target, "origin": entry.origin, "comment": entry.comment} for entry in allowed],
+        "bans": [shown(ban, now) for ban in bans],
+        "earlier": enforcement.history.earlier(address),
+        "tried": [{"account": name, "failures": failures} for name, failures in rules.names.names(address, now)],
+        "logins": rules.logins.accounts(address),
+        "rules": counts(address, rules, now),
+    }
+
+
+def counts(address: Address, rules: Rulebook, now: Timestamp) -> Told:
+    """Return what each rule that is on has counted of `address`, and at how many it fires."""
+    policy = rules.policy
+    told: Told = {"jail": counted(rules.jail, address, now)}
+    if rules.slow is not None:
+        told["slow"] = counted(rules.slow, address, now)
+    if rules.scanners is not None:
+        told["scanners"] = counted(rules.scanners.jail, address, now)
+    tried = list(rules.names.names(address, now))
+    if policy.scan is not None and policy.scan.accounts:
+        told["names"] = {"count": len(tried), "limit": policy.scan.accounts}
+    most = policy.networks.offenders6 if ":" in address else policy.networks.offenders4
+    if most:
+        told["networks"] = {"count": rules.networks.offenders(address), "limit": most}
+    if rules.accounts is not None:
+        told["accounts"] = {"under_attack": [name for name, _ in tried if rules.accounts.under_attack(name, now)]}
+    return told
+
+
+def counted(jail: Jail, address: Address, now: Timestamp) -> Told:
+    """Return the failures of `address` within a jail's window, which ends now."""
+    policy, known = jail.policy, jail.find(address)
+    times = [] if known is None else [at for at in known.times if at >= now - policy.findtime]
+    return {
+        "count": len(times),
+        "limit": policy.maxretry,
+        "findtime": policy.findtime // 1000,
+        "first": iso(times[0]) if times else None,
+        "last": iso(times[-1]) if times else None,
+        "evidence": None if known is None or not times else "connected" if known.connected else "datagram",
+    }
+
+
+def why(
+    address: Address, bans: list[Ban], allowed: list[Allowed], rules: Rulebook, now: Timestamp, *, waiting: bool
+) -> str:
+    """Return in a sentence why the address is banned or not."""
+    if allowed:
+        return f"it is never banned: {allowed[0].target} is allowed ({allowed[0].origin.value})"
+    if bans:
+        ban = bans[0]
+        until = "for ever" if ban.until is None else f"until {iso(ban.until)}"
+        what = "it is" if ban.target == address else f"its network {ban.target} is"
+        return f"{what} banned {until}: {ban.reason.value}, after {ban.failures} failures"
+    if waiting:
+        return "it is about to be banned; the kernel has not taken the ban yet"
+    failures = counted(rules.jail, address, now)["count"]
+    if not failures:
+        return "nothing is held against it"
+    return f"it is not banned: {failures} of {rules.policy.maxretry} failures"

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from amiguard.guard import Guard
+from amiguard.journal import Action
+from amiguard.model import Address, Target
+from amiguard.policy import NetworkBans, Scan, Slow, Spread
+from tests.lab.waiting import until
+from tests.lab.world import ATTACKER, POLICY, World, attack, guess
+
+DAY = 24 * 3_600_000
+
+
+def ask(guard: Guard, address: str = ATTACKER) -> Any:
+    return json.loads(json.dumps(guard.administration.offender(Address(Target(address)))))
+
+
+async def test_it_tells_what_was_counted_and_what_is_missing_for_a_ban() -> None:
+    policy = replace(POLICY, slow=Slow(20, 7 * DAY), scan=Scan(100, 10, 1000), spread=Spread(10, DAY, 0))
+    world = World(policy=replace(policy, networks=NetworkBans(5, 5)))
+    async with world.running() as guard:
+        attack(guard, times=3)
+        told = ask(guard)
+
+    assert (told["banned"], told["why"]) == (False, "it is not banned: 3 of 5 failures")
+    assert told["tried"] == [{"account": "100", "failures": 3}]
+    assert {rule: what.get("count") for rule, what in told["rules"].items()} == {
+        "jail": 3, "slow": 3, "scanners": 0, "names": 1, "networks": 0, "accounts": None
+    }  # fmt: skip
+    assert told["rules"]["jail"]["evidence"] == "datagram"
+
+
+async def test_it_tells_of_the_running_ban_and_how_many_came_before() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: ATTACKER in world.firewall.dropped)
+        told = ask(guard)
+
+    assert told["banned"]
+    assert told["why"].endswith("wrong-password, after 5 failures")
+    assert [ban["address"] for ban in told["bans"]] == [ATTACKER]
+    assert told["earlier"] == 1
+
+
+async def test_it_tells_of_the_ban_of_a_network_around_the_address() -> None:
+    world = World()
+    async with world.running() as guard:
+        await guard.administration.ban(Target("192.0.2.0/24"), None, "a bad place")
+        told = ask(guard)
+
+    assert told["banned"]
+    assert "its network 192.0.2.0/24 is banned for ever" in told["why"]
+
+
+async def test_it_tells_who_allows_the_address() -> None:
+    world = World(allow=("192.0.2.0/24",))
+    async with world.running() as guard:
+        attack(guard)
+        told = ask(guard)
+
+    assert not told["banned"]
+    assert told["allowed"] == [{"address": "192.0.2.0/24", "origin": "settings", "comment": ""}]
+
+
+async def test_of_a_stranger_nothing_is_known() -> None:
+    world = World()
+    async with world.running() as guard:
+        told = ask(guard, "2001:db8::9")
+
+    assert told["why"] == "nothing is held against it"
+    assert told["rules"]["jail"] == {
+        "count": 0, "limit": 5, "findtime": 600, "first": None, "last": None, "evidence": None
+    }  # fmt: skip
+
+
+async def test_what_lies_outside_the_window_is_not_counted() -> None:
+    world = World()
+    async with world.running() as guard:
+        guard.observe(guess(session="old"), "ami")
+        world.now += 600_001
+        told = ask(guard)
+
+    assert told["rules"]["jail"]["count"] == 0
+    assert told["why"] == "nothing is held against it"
+
+
+async def test_a_dry_run_decides_alike_and_its_line_says_that_nothing_is_dropped() -> None:
+    world = World()
+    world.firewall.enforces = False
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: world.journal.count(Action.BAN) == 1)
+
+        (line,) = world.journal.of(Action.BAN)
+        assert (line.fields["outcome"], line.fields["reason"]) == ("unknown", "dry-run")
+        assert ask(guard)["banned"]
