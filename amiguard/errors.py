@@ -57,5 +57,9 @@ class ControlError(AmiguardError):
     """The control socket can't be opened, or the daemon behind it does not answer."""
 
 
+class MigrationError(AmiguardError):
+    """What another program left behind can't be read."""
+
+
 class BanRefused(AmiguardError):
     """A ban that an administrator asked for is against the allowlist; the text says who allowed it."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typer
 
-from amiguard.cli import bans, life, looking_back, watching
+from amiguard.cli import bans, life, looking_back, migrating, watching
 
 app = typer.Typer(
     name="amiguard",
@@ -29,6 +29,7 @@ for command in (
     bans.unban,
 ):
     app.command()(command)
+app.command()(migrating.import_fail2ban)
 
 
 def main() -> None:

@@ -22,7 +22,12 @@ KNOWN_IN = {
     "pydantic": ("amiguard/settings/",),
     "pydantic_settings": ("amiguard/settings/model.py",),
     "pyroute2": ("amiguard/firewalls/nftmessages.py", "amiguard/demo/network.py"),
-    "rich": ("amiguard/control/display.py", "amiguard/demo/show.py", "amiguard/replay/progress.py"),
+    "rich": (
+        "amiguard/control/display.py",
+        "amiguard/demo/show.py",
+        "amiguard/migration/progress.py",
+        "amiguard/replay/progress.py",
+    ),
     "structlog": ("amiguard/logs/journal.py",),
     "typer": ("amiguard/cli/",),
     "typing_extensions": ("amiguard/",),

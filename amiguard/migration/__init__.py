@@ -1,0 +1,1 @@
+"""Takes over from another program: the bans of fail2ban."""
