@@ -12,6 +12,7 @@ from amiguard.judge import Judge
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Evidence, Origin, Reason, Target
 from amiguard.offenders import offender
 from amiguard.ports import Clock, Source
+from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 
 
@@ -25,6 +26,7 @@ class Administration:
         enforcement: Enforcement,
         allowlist: Allowlist,
         exemptions: Exemptions,
+        presence: Presence,
         recorder: Recorder,
         clock: Clock,
     ) -> None:
@@ -35,6 +37,7 @@ class Administration:
         self._enforcement = enforcement
         self._allowlist = allowlist
         self._exemptions = exemptions
+        self._presence = presence
         self._recorder = recorder
         self._clock = clock
         self._started = clock()
@@ -66,10 +69,11 @@ class Administration:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
 
         `force` first takes back what `allow` allowed in the target, and bans a network although some of it is allowed:
-        that part is still let through, for in the kernel allow stands before drop.
+        that part is still let through, for in the kernel allow stands before drop. Who was learned is banned then.
 
         Raises:
-            BanRefused: it is allowed, wholly or in part; with `force`, all of it still is, so a ban would drop nothing.
+            BanRefused: it is allowed, wholly or in part, or a known phone or a trunk is there; with `force`, all of it
+                still is allowed, so a ban would drop nothing.
             FirewallError: the kernel refused.
         """
         if force:
@@ -88,9 +92,14 @@ class Administration:
         allowed = self._allowlist.around(target)
         if allowed:
             raise BanRefused(f"{target} is never banned: {_why(allowed[0])}")
-        allowed = [] if force else self._allowlist.inside(target)
+        if force:
+            return
+        allowed = self._allowlist.inside(target)
         if allowed:
             raise BanRefused(f"{allowed[0].target} in {target} is never banned: {_why(allowed[0])}")
+        learned = self._presence.within(target, self._clock())
+        if learned:
+            raise BanRefused(f"a phone that has logged in, or a trunk, is at {learned[0]}")
 
     async def allow(self, target: Target, comment: str) -> list[Ban]:
         """Never ban a target, over restarts too, until `disallow`; return the bans that this lifted.
@@ -109,8 +118,15 @@ class Administration:
         return await self._exemptions.disallow(target)
 
     def allowed(self) -> Sequence[Allowed]:
-        """Return who is never banned, and who says so."""
-        return list(self._allowlist)
+        """Return who is never banned, and who says so; and who was learned, and is spared some bans."""
+        now = self._clock()
+        phones = (phone for phone in self._presence if phone.until > now)
+        trunks = self._presence.trunks().items()
+        return [
+            *self._allowlist,
+            *(Allowed(phone.address, AllowOrigin.LEARNED, phone.account, phone.until) for phone in phones),
+            *(Allowed(one, AllowOrigin.LEARNED, f"trunk {name}") for name, addresses in trunks for one in addresses),
+        ]
 
     async def unban(self, target: Target) -> Ban | None:
         """Let a target through again and forget its failures; None = it was not banned.

@@ -25,6 +25,14 @@ class LoginRefused(SourceError):
     """Asterisk answered the login with something other than `Response: Success`."""
 
 
+class ActionRefused(SourceError):
+    """Asterisk does not carry out an action, or has nothing to tell. The text is Asterisk's own."""
+
+
+class ActionDenied(ActionRefused):
+    """The manager user lacks the permission for an action."""
+
+
 class FirewallError(AmiguardError):
     """The kernel refused a change or did not answer. `errno` is the kernel's error number, 0 where there is none."""
 

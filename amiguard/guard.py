@@ -19,6 +19,7 @@ from amiguard.model import AllowOrigin, Origin, Target
 from amiguard.outages import Outages
 from amiguard.policy import Policy
 from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
+from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.sentence import Chance
 
@@ -54,6 +55,8 @@ class Guard:
         self._enforcement.history.keep_times = policy.repeat.recidive > 0
         self.alert = Alerting(notifiers, journal, clock)
         """Tells the administrator of what he should look at."""
+        self.presence = Presence(self._recorder.record)
+        """Where the edges tell of phones and trunks."""
         self._judge = Judge(
             policy,
             self._allowlist,
@@ -63,6 +66,7 @@ class Guard:
             alert=self.alert,
             chance=chance,
             log_followed=log_followed,
+            presence=self.presence,
         )
         forget = self._judge.rules.forget
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
@@ -74,6 +78,7 @@ class Guard:
             enforcement=self._enforcement,
             allowlist=self._allowlist,
             exemptions=self.exemptions,
+            presence=self.presence,
             recorder=self._recorder,
             clock=clock,
         )
@@ -91,6 +96,7 @@ class Guard:
         """
         saved = await self._recorder.open()
         self.exemptions.adopt(saved.allowed)
+        self.presence.restore(saved.phones, self._clock())
         await self._enforcement.start(self._allowlist.targets(), saved)
         self.administration.protecting = True
         self._journal.write(
@@ -190,5 +196,6 @@ class Guard:
     def _restore(self, saved: Saved) -> None:
         """Take up what a store that opened late remembers."""
         self.exemptions.adopt(saved.allowed)
+        self.presence.restore(saved.phones, self._clock())
         bans = [ban for ban in saved.bans if not self._allowlist.holds(ban.target)]
         self._enforcement.restore(dataclasses.replace(saved, bans=bans))

@@ -32,6 +32,8 @@ class Action(StrEnum):
     NAME_FAILED = "name-failed"
     NAME_RECOVERED = "name-recovered"
     SELF_UNKNOWN = "self-unknown"
+    PRESENCE_LIMITED = "presence-limited"
+    PHONE_FAILING = "phone-failing"
     BAN_SKIPPED = "ban-skipped"
     ACCOUNT_UNDER_ATTACK = "account-under-attack"
     SUSPECTED_COMPROMISE = "suspected-compromise"

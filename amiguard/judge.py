@@ -16,6 +16,7 @@ from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.ports import Alert, Clock
+from amiguard.presence import Presence
 from amiguard.rules.networks import without
 from amiguard.rules.rulebook import Rulebook
 from amiguard.rules.sentence import Chance, sentence
@@ -76,9 +77,10 @@ class Judge:
         alert: Alert,
         chance: Chance,
         log_followed: bool,
+        presence: Presence | None = None,
     ) -> None:
         self.counters = Counters()
-        self.rules = Rulebook(policy)
+        self.rules = Rulebook(policy, presence)
         """What counts, and decides who is banned for it."""
         self._allowlist = allowlist
         self._enforcement = enforcement
@@ -152,11 +154,7 @@ class Judge:
         self.counters.failures += 1
         verdicts = self.rules.failed(failure)
         own = verdicts[0] if verdicts else None
-        count = (
-            own.failures
-            if isinstance(own, Ban) and own.target == failure.address
-            else self.rules.jail.failures(failure.address)
-        )
+        count = own.failures if isinstance(own, Ban) and own.target == failure.address else self.rules.failures(failure)
         if failure.reason is Reason.INJECTION:
             self.counters.injections += 1
             message = "header lines were smuggled into an event"
@@ -174,6 +172,8 @@ class Judge:
                 self._ban(piece)
         elif self._allowlist.covers(verdict.target):
             self._skip(verdict, f"{verdict.target} is in the allowlist")
+        elif verdict.evidence is Evidence.DATAGRAM and self.rules.presence.is_trunk(verdict.target):
+            self._skip(verdict, f"{verdict.target} is a trunk of this server, and only datagrams claim it")
         else:
             self._ban(verdict)
 
@@ -189,6 +189,7 @@ class Judge:
         """Return the ban of a network, in pieces that leave out who is allowed and where somebody logged in."""
         network, allowed = ban.target, self._allowlist
         spared = [entry.target for entry in allowed.inside(network)] + self.rules.logins.within(network, self._clock())
+        spared += self.rules.presence.within(network, self._clock())
         pieces = None if allowed.holds(network) else without(network, spared)
         if not pieces:
             self._skip(ban, f"{network} is in the allowlist, or too many of its addresses are, or are phones")

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.ports import Clock, Notifier, Position
 from amiguard.settings import Settings
-from amiguard.watching import Watching
+from amiguard.watching import Trunks, Watching
 from amiguard.wiring import (
     ami_source,
     hand_on_letters,
@@ -21,6 +21,9 @@ from amiguard.wiring import (
     log_source,
     notifiers_of,
 )
+
+if TYPE_CHECKING:
+    from amiguard.sources.ami import AmiSource
 
 HANDED_ON = 0.0
 """Seconds that a replaced notifier gets to deliver: its successor delivers what it leaves in the spool."""
@@ -50,7 +53,8 @@ class Parts:
         self._guard = guard
         self._journal = journal
         self._clock = clock
-        self._ami = ami_source(settings, guard, journal, clock)
+        self._trunks = Trunks(guard.presence.tell_trunk, journal)
+        self._ami = ami_source(settings, guard, self._trunks.follow, journal, clock)
         self._intake = log_intake(settings, guard, journal, clock)
         self._log = None if self._intake is None else log_source(settings, self._intake, positions, journal, clock)
         self._watching = Watching(settings, guard.exemptions.set, journal)
@@ -71,6 +75,7 @@ class Parts:
         for source in self._guard.sources:
             self._run(source)
         self._run(self._watching)
+        self._run(self._trunks)
 
     def rewatch(self, settings: Settings) -> None:
         """Let others never be banned, by other settings."""
@@ -78,7 +83,7 @@ class Parts:
 
     async def replace_ami(self, settings: Settings) -> None:
         """Hear Asterisk by other settings: the new connection takes over from the old one, without a gap."""
-        old, new = self._ami, ami_source(settings, self._guard, self._journal, self._clock)
+        old, new = self._ami, self._new_ami(settings)
         self._ami = new
         self._tell_the_guard()
         if old is not None and old.connected and new is not None:
@@ -118,6 +123,11 @@ class Parts:
             await asyncio.to_thread(hand_on_letters, before, settings, self._journal)
         for notifier in self.notifiers:
             self._run(notifier)
+
+    def _new_ami(self, settings: Settings) -> AmiSource | None:
+        if not settings.protect_registered:
+            self._trunks.follow(frozenset())
+        return ami_source(settings, self._guard, self._trunks.follow, self._journal, self._clock)
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -78,6 +78,8 @@ class Policy:
     networks: NetworkBans = field(default_factory=NetworkBans)
     compromise: int = 0
     """How many failures before a login make it suspicious (`rules/compromise.py`); 0 = off."""
+    protected_maxretry: int = 0
+    """What takes the place of `maxretry` for a known phone on its own account (`rules/protected.py`); 0 = nothing."""
     repeat: Repeat = field(default_factory=Repeat)
 
     @property

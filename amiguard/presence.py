@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
+from ipaddress import ip_address, ip_network
 
 from amiguard.asterisk.schema import SecurityEvent
-from amiguard.model import Address, Phone, Target, Timestamp, network_of
+from amiguard.model import Address, Phone, Target, Timestamp
 
 CAPACITY = 50_000
 """Pairs of address and account; about 20 MB when full."""
@@ -42,11 +43,9 @@ def proves_presence(event: SecurityEvent) -> bool:
 
 
 class Presence:
-    """Phones and trunks. `remember` is told of each phone that is learned, prolonged or forgotten (`until` 0).
+    """Phones and trunks. `remember` is told of each phone that is learned, prolonged or forgotten (`until` 0)."""
 
-    A capacity of 0 learns no phone."""
-
-    def __init__(self, remember: Callable[[Phone], object], capacity: int = CAPACITY) -> None:
+    def __init__(self, remember: Callable[[Phone], object] = lambda _: None, capacity: int = CAPACITY) -> None:
         self._remember = remember
         self._capacity = capacity
         self._until: OrderedDict[tuple[Address, str], Timestamp] = OrderedDict()
@@ -66,14 +65,14 @@ class Presence:
             if phone.until > now:
                 self.learn(phone, now)
 
-    def logged_in(self, event: SecurityEvent, at: Timestamp, now: Timestamp) -> None:
+    def logged_in(self, event: SecurityEvent, at: Timestamp) -> None:
         """Learn from an event, if it proves anything."""
         if proves_presence(event):
-            self.learn(Phone(event.address, event.account, at + LIFETIME), now)
+            self.learn(Phone(event.address, event.account, at + LIFETIME), at)
 
     def learn(self, phone: Phone, now: Timestamp) -> None:
         """Believe that an account is at an address. A nameless account is nobody's."""
-        if not self._capacity or not phone.account or phone.until <= now:
+        if not phone.account or phone.until <= now:
             return
         key = phone[:2]
         known = self._until.get(key)
@@ -98,9 +97,13 @@ class Presence:
         """Whether this account is known to be at this address."""
         return self._until.get((address, account), 0) > now
 
-    def accounts(self, address: Address, now: Timestamp) -> list[str]:
-        """Return the accounts at an address, those heard of longest ago first."""
-        return [account for account in self._accounts.get(address, ()) if self.is_own(address, account, now)]
+    def is_phone(self, address: Address, now: Timestamp) -> bool:
+        """Whether any account is known to be at this address."""
+        return any(self.is_own(address, account, now) for account in self.accounts(address))
+
+    def accounts(self, address: Address) -> list[str]:
+        """Return the accounts that were at an address, those first seen longest ago first; some may have left."""
+        return list(self._accounts.get(address, ()))
 
     def tell_trunk(self, name: str, addresses: Collection[Address]) -> None:
         """Replace the addresses of a trunk that this server registers with; none = it registers there no more."""
@@ -117,17 +120,13 @@ class Presence:
         """Whether this is an address of a trunk."""
         return any(address in addresses for addresses in self._trunks.values())
 
-    def touches(self, target: Target, now: Timestamp) -> bool:
-        """Whether a phone or a trunk is at an address of `target`."""
-        if "/" not in target:
-            return self.is_trunk(target) or bool(self.accounts(Address(target), now))
-        network = network_of(target)
+    def within(self, target: Target, now: Timestamp) -> list[Address]:
+        """Return the addresses in `target` that a phone or a trunk is at; it looks at every address."""
+        wanted = ip_network(target)
         trunks = {address for addresses in self._trunks.values() for address in addresses}
-        return any(
-            (address in trunks or self.accounts(address, now)) and network_of(address).subnet_of(network)  # type: ignore[arg-type]  # one version
-            for address in (*self._accounts, *trunks)
-            if (":" in address) is (network.version == 6)  # noqa: PLR2004 -- an IP version
-        )
+        phones = (address for address in self._accounts if address not in trunks and self.is_phone(address, now))
+        same = [address for address in (*trunks, *phones) if (":" in address) is (":" in target)]
+        return [address for address in same if ip_address(address) in wanted]
 
     def _make_room(self, account: str, now: Timestamp) -> None:
         while self._until and (len(self._until) >= self._capacity or next(iter(self._until.values())) <= now):

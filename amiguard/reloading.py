@@ -79,7 +79,7 @@ class Reloading:
             await self._parts.replace_notifiers(old, new)
         if changed & LOG:
             await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed)
-        if changed & AMI:
+        if changed & (AMI | {"protect_registered"}):
             await self._parts.replace_ami(new)
         names = [variable(field) for field in Settings.model_fields if field in changed]
         what = f"new settings are in force: {', '.join(names)}" if names else "no setting has changed"

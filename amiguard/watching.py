@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from amiguard.errors import InvalidAddress
-from amiguard.journal import Journal
+from amiguard.journal import Action, Journal
 from amiguard.model import Address, AllowOrigin, Target, parse_address
 from amiguard.settings import Settings
 from amiguard.settings.kinds import is_name
+
+if TYPE_CHECKING:
+    from amiguard.surroundings.names import Names
 
 Tell = Callable[[AllowOrigin, str, Collection[Target]], None]
 """`Exemptions.set`."""
@@ -87,6 +91,61 @@ class Watching:
         for origin, comment in self._told - wanted:
             self._tell(origin, comment, ())
         self._told &= wanted
+
+
+class Trunks:
+    """Follows the hosts that this server registers with. `tell` gets the addresses of each host as they change."""
+
+    def __init__(self, tell: Callable[[str, Collection[Address]], None], journal: Journal) -> None:
+        self._tell = tell
+        self._journal = journal
+        self._hosts: frozenset[str] = frozenset()
+        self._known: dict[str, frozenset[Address]] = {}
+        self._names: Names | None = None
+        self._named = asyncio.Event()
+
+    def follow(self, hosts: frozenset[str]) -> None:
+        """Follow these hosts, addresses or names, and no others."""
+        for host in self._hosts - hosts:
+            self._note(host, frozenset())
+        self._hosts = hosts
+        for host in hosts:
+            if not is_name(host):
+                with suppress(InvalidAddress):  # such as 1.2.3.400
+                    self._note(host, frozenset([parse_address(host)]))
+        if self._names is not None:
+            self._names.follow(self._to_resolve())
+        elif self._to_resolve():
+            self._named.set()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        await self._named.wait()
+        from amiguard.surroundings.dns import SIP_SERVICES, look_up
+        from amiguard.surroundings.names import Names
+
+        self._names = Names(partial(look_up, services=SIP_SERVICES), self._note, self._journal)
+        self._names.follow(self._to_resolve())
+        await self._names.run()
+
+    def _to_resolve(self) -> set[str]:
+        return set(filter(is_name, self._hosts))
+
+    def _note(self, host: str, addresses: frozenset[Address]) -> None:
+        before = self._known.get(host, frozenset())
+        if addresses == before:
+            return
+        self._known[host] = addresses
+        self._tell(host, addresses)
+        now = ", ".join(sorted(addresses)) or "nobody any more"
+        self._journal.write(
+            Action.ALLOWLIST_CHANGED,
+            f"not banned for what only datagrams claim, as trunk {host}: {now}",
+            origin=AllowOrigin.LEARNED,
+            comment=f"trunk {host}",
+            allowed=sorted(addresses - before),
+            disallowed=sorted(before - addresses),
+        )
 
 
 def names_of(settings: Settings) -> dict[str, list[Key]]:

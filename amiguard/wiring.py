@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ def policy_of(settings: Settings) -> Policy:
             settings.network6_prefix,
             settings.network_findtime,
         ),
+        protected_maxretry=settings.protected_maxretry if settings.protect_registered else 0,
         compromise=settings.compromise_failures,
         repeat=Repeat(
             increment=settings.bantime_increment,
@@ -130,13 +131,21 @@ def zone_of(settings: Settings) -> tzinfo:
         return UTC
 
 
-def ami_source(settings: Settings, guard: Guard, journal: Journal, clock: Clock) -> AmiSource | None:
-    """Return what hears Asterisk over AMI; None where no user is named."""
+def ami_source(
+    settings: Settings, guard: Guard, trunks: Callable[[frozenset[str]], None], journal: Journal, clock: Clock
+) -> AmiSource | None:
+    """Return what hears Asterisk over AMI, and tells `trunks` of where it registers; None where no user is named."""
     if not settings.ami_username:
         return None
     from amiguard.sources.ami import AmiSource
 
-    return AmiSource(ami_settings(settings), partial(guard.observe, source="ami"), journal, clock)
+    sink = partial(guard.observe, source="ami")
+    if not settings.protect_registered:
+        return AmiSource(ami_settings(settings), sink, journal, clock)
+    from amiguard.sources.presence import Registrations
+
+    asked = Registrations(guard.presence.learn, trunks, journal, clock)
+    return AmiSource(ami_settings(settings), sink, journal, clock, asked.ask)
 
 
 async def prove_ami(settings: Settings) -> None:

@@ -177,6 +177,23 @@ CATALOGUE: dict[Action, Entry] = {
         "failure",
         "The kernel does not tell this host's addresses and gateways (`IGNORESELF`); those known stay allowed.",
     ),
+    Action.PRESENCE_LIMITED: Entry(
+        Level.WARNING,
+        "event",
+        ("configuration",),
+        ("info",),
+        "failure",
+        "The manager user may not list registrations (`write = system`): phones are known only once they log in.",
+    ),
+    Action.PHONE_FAILING: Entry(
+        Level.WARNING,
+        "alert",
+        ("authentication",),
+        ("info",),
+        "failure",
+        "A phone fails on its own account, from the address where it is known; others may be behind it, so it is not "
+        "banned yet (`PROTECTED_MAXRETRY`). Once a day for each account and address.",
+    ),
     Action.BAN_SKIPPED: Entry(
         Level.WARNING,
         "event",

@@ -8,11 +8,13 @@ from amiguard.chansip import Told
 from amiguard.jail import Jail, ban_of
 from amiguard.model import Address, Ban, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
+from amiguard.presence import Presence
 from amiguard.rules.accounts import Accounts
 from amiguard.rules.compromise import Background, authentic, suspicion
 from amiguard.rules.logins import Logins
 from amiguard.rules.names import UNKNOWN, Names
 from amiguard.rules.networks import Networks
+from amiguard.rules.protected import Protected
 from amiguard.rules.scanners import Scanners
 from amiguard.rules.slow import slow_jail
 from amiguard.rules.verdict import NOTHING, Alarm, Verdicts
@@ -21,7 +23,9 @@ from amiguard.rules.verdict import NOTHING, Alarm, Verdicts
 class Rulebook:
     """The jail and the rules. A rule that is off costs nothing."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, presence: Presence | None = None) -> None:
+        self.presence = Presence() if presence is None else presence
+        self.protected = Protected(policy, self.presence)
         self.jail = Jail(policy)
         self.slow = slow_jail(policy)
         self.scanners = Scanners(policy) if policy.scan and policy.scan.challenges else None
@@ -39,6 +43,7 @@ class Rulebook:
     def reconfigure(self, policy: Policy) -> None:
         """Go by other numbers from now on; what was counted stays counted, but for a rule that was off."""
         fresh = Rulebook(policy)
+        self.protected.reconfigure(policy)
         self.jail.reconfigure(policy)
         self.networks.policy = policy
         self._names_matter = fresh._names_matter
@@ -59,6 +64,9 @@ class Rulebook:
 
     def failed(self, failure: Failure) -> Verdicts:
         """Count one failure; return what it leads to."""
+        if self.protected.is_own(failure):
+            verdict = self.protected.failed(failure)
+            return NOTHING if verdict is None else (verdict,)
         limit = self.accounts.limit(failure.account, failure.at) if self.accounts is not None else None
         ban = self.jail.observe(failure, limit)
         if self.slow is not None and ban is None:
@@ -68,6 +76,11 @@ class Rulebook:
         alarm = self.accounts.failed(failure) if self.accounts is not None else None
         network = self.networks.failed(failure, banned=ban is not None)
         return self._verdicts(ban, network, alarm)
+
+    def failures(self, failure: Failure) -> int:
+        """Return how many failures count beside this one, itself among them."""
+        own = self.protected.is_own(failure)
+        return self.protected.failures(failure) if own else self.jail.failures(failure.address)
 
     def challenged(self, told: Told, now: Timestamp) -> None:
         """Asterisk sent a challenge. One for an account that it does not have follows a probe, which was counted."""
@@ -88,6 +101,8 @@ class Rulebook:
         if self.policy.compromise and not self.logins.knows(event.account, event.address, at):
             alarm = suspicion(event, self._background(event, at), self.policy.compromise)
         self.logins.add(event.account, event.address, at)
+        if self.policy.protected_maxretry:
+            self.presence.logged_in(event, at)
         return NOTHING if alarm is None else (alarm,)
 
     def tick(self, now: Timestamp) -> Verdicts:
@@ -96,7 +111,7 @@ class Rulebook:
             return NOTHING
         verdicts: list[Ban | Alarm] = []
         for failure in self.scanners.unanswered(now):
-            if not self.logins.lives(failure.address, now):
+            if not self._lives(failure.address, now):
                 ban = self.scanners.jail.observe(failure)
                 ban = self._tried(failure) or ban
                 verdicts += self._verdicts(ban, None, None)
@@ -111,6 +126,7 @@ class Rulebook:
     def forget(self, target: Target) -> None:
         """Drop what is known of this address: it was banned, unbanned or allowed."""
         address = Address(target)
+        self.protected.forget(address)
         self.jail.forget(address)
         self.names.forget(address)
         if self.slow is not None:
@@ -144,7 +160,10 @@ class Rulebook:
 
     def _is_phone(self, event: SecurityEvent, now: Timestamp) -> bool:
         """Whether somebody logged in from this address, or might have before we listened."""
-        return self._learning(now) or self.logins.lives(event.address, now)
+        return self._learning(now) or self._lives(event.address, now)
+
+    def _lives(self, address: Address, now: Timestamp) -> bool:
+        return self.logins.lives(address, now) or self.presence.is_phone(address, now)
 
     def _learning(self, now: Timestamp) -> bool:
         if self.logins.since is None:

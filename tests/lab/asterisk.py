@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import trustme
 
@@ -64,13 +65,18 @@ class Asterisk:
 
 
 @contextmanager
-def running(root: Path, driver: str, state: Path) -> Iterator[Asterisk]:
+def running(root: Path, driver: str, state: Path, also: Mapping[str, str] = MappingProxyType({})) -> Iterator[Asterisk]:
     """Run the Asterisk of the chroot `root` with `driver` (`pjsip` or `sip`); all it writes goes to `state`.
+
+    `also` is text for the ends of its configuration files.
 
     Raises:
         AssertionError: it did not start; the message ends with what it said.
     """
     ca = configure(driver, state)
+    for name, text in also.items():
+        with (state / "etc" / name).open("a") as file:
+            file.write(text)
     log = state / "log" / "full"
     with network() as (server, attackers), (state / "console").open("wb") as console:
         process = server.popen([*START, SCRIPT, "sh", root, state], stdout=console, stderr=console)

@@ -134,6 +134,14 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         "this host's addresses and gateways are not known",
         {"error": SurroundingsError("the kernel tells no addresses and routes: Operation not permitted")},
     ),
+    Action.PRESENCE_LIMITED: (
+        "the manager user lacks write = system: phones are known only once they log in, and trunks not at all",
+        {},
+    ),
+    Action.PHONE_FAILING: (
+        "the phone 1000 at 192.0.2.77 fails on its own account: a password that was changed? It is not banned yet",
+        {"failure": FAILURE, "failures": 5},
+    ),
     Action.BAN_SKIPPED: ("192.0.2.77 is in the allowlist", {"ban": BAN}),
     Action.ACCOUNT_UNDER_ATTACK: (
         "account 1000 failed from 10 addresses: 192.0.2.1, 192.0.2.9",

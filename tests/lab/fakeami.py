@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Self, cast
@@ -30,7 +30,8 @@ class Script:
 
     `banner` is sent piece by piece, or not at all; `secret` None accepts every one; `security_class` is `read=security`
     of the user; `canary` is whether his own login is reported back; `pong` whether pings are answered; `after_login` is
-    sent in one piece with the answer."""
+    sent in one piece with the answer. `lists` are the events, as text, with which actions are answered; others are
+    denied, or not known to who has `write_system`."""
 
     banner: tuple[bytes, ...] = (BANNER,)
     username: str = "amiguard"
@@ -40,6 +41,8 @@ class Script:
     canary: bool = True
     pong: bool = True
     after_login: bytes = b""
+    write_system: bool = False
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def security_event(
@@ -195,6 +198,11 @@ class Session(asyncio.Protocol):
         elif name == "Logoff":
             self._answer(action, "Goodbye", "Message: Thanks for all the fish.")
             self.transport.close()
+        elif name in self.script.lists:
+            self._list(action, self.script.lists[name])
+        elif name != "Ping":
+            denied = not self.script.write_system
+            self._answer(action, "Error", "Message: " + ("Permission denied" if denied else "Invalid/unknown command"))
 
     def _login(self, action: dict[str, str]) -> None:
         script = self.script
@@ -214,6 +222,15 @@ class Session(asyncio.Protocol):
             if script.after_login:
                 self.transport.write(script.after_login)
 
+    def _list(self, action: dict[str, str], events: Sequence[str]) -> None:
+        self._answer(action, "Success", "EventList: start\r\nMessage: A listing follows")
+        for event in events:
+            head, _, rest = event.partition("\n")
+            text = f"{head}\nActionID: {action['ActionID']}\n{rest}\n\n"
+            self._send(text.replace("\n", "\r\n").encode())
+        end = f"Event: {action['Action']}Complete\nActionID: {action['ActionID']}\nEventList: Complete\n\n"
+        self._send(end.replace("\n", "\r\n").encode())
+
     def _canary(self) -> bytes:
         return security_event(
             "SuccessfulAuth",
@@ -226,7 +243,9 @@ class Session(asyncio.Protocol):
         )
 
     def _answer(self, action: dict[str, str], response: str, line: str) -> None:
-        answer = f"Response: {response}\r\nActionID: {action['ActionID']}\r\n{line}\r\n\r\n".encode()
+        self._send(f"Response: {response}\r\nActionID: {action['ActionID']}\r\n{line}\r\n\r\n".encode())
+
+    def _send(self, answer: bytes) -> None:
         if self._playing:
             self._answers += answer
         else:

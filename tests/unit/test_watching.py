@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pydantic import SecretStr
 
-from amiguard.model import AllowOrigin, Target
+from amiguard.model import Address, AllowOrigin, Target
 from amiguard.settings import Settings
-from amiguard.surroundings import host
-from amiguard.watching import Watching, names_of, servers_of
+from amiguard.surroundings import dns, host
+from amiguard.surroundings.dns import Answer
+from amiguard.watching import Trunks, Watching, names_of, servers_of
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
 
@@ -75,3 +77,31 @@ async def test_a_reload_takes_back_what_is_no_longer_wanted_and_nothing_else(mon
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_trunks_are_told_by_address_at_once_and_by_name_when_it_is_resolved() -> None:
+    told: dict[str, set[str]] = {}
+
+    def tell(host: str, addresses: Collection[Address]) -> None:
+        told[host] = set(addresses)
+
+    async def look_up(name: str, version: int, services: Sequence[str]) -> Answer:
+        assert services == dns.SIP_SERVICES
+        return Answer(frozenset([Address(Target("192.0.2.9"))] if version == 4 else []), 60)
+
+    journal = RecordingJournal()
+    trunks = Trunks(tell, journal)
+    trunks.follow(frozenset({"192.0.2.1", "2001:db8::1"}))
+    assert told == {"192.0.2.1": {"192.0.2.1"}, "2001:db8::1": {"2001:db8::1"}}
+    with patch.object(dns, "look_up", look_up):
+        task = asyncio.create_task(trunks.run())
+        try:
+            trunks.follow(frozenset({"192.0.2.1", "sip.example.org"}))
+            await until(lambda: told.get("sip.example.org") == {"192.0.2.9"})
+            trunks.follow(frozenset())
+            await until(lambda: not any(told.values()))
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    assert [line.message for line in journal.lines][-1].endswith("nobody any more")
+    assert len(journal.lines) == 6

@@ -52,6 +52,14 @@ class JailGroup(BaseModel):
         default=True,
         description="never ban what this host is or needs: its addresses, gateways, resolvers, the servers in use",
     )
+    protect_registered: Switch = Field(
+        default=True, description="spare phones that have logged in, and trunks, some bans: see below which"
+    )
+    protected_maxretry: Count = Field(
+        50,
+        description="failures of a known phone on its own account, within `FINDTIME`, that lead to a ban; "
+        "after `MAXRETRY` the administrator is told",
+    )
 
     @property
     def ignored_targets(self) -> tuple[Target, ...]:

@@ -3,7 +3,7 @@
 panoramisk is the client for what we ask: it writes actions and matches responses to them. It never sees an event, nor
 the end of a connection: on its own way one forged event ends the link or raises in its parser, a forged `Shutdown`
 disconnects it, and it reconnects for ever. So bytes are cut here, and only a `Response:` that bears the random ActionID
-of an action still waiting reaches it."""
+of an action still waiting reaches it, and the events of a list that we asked for, which bear it too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import logging
 import socket
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol, cast
 from uuid import uuid4
 
@@ -24,12 +24,19 @@ from typing_extensions import override
 
 from amiguard.asterisk.framing import FrameError, Framer
 from amiguard.asterisk.schema import match
-from amiguard.errors import SourceError
+from amiguard.errors import ActionDenied, ActionRefused, SourceError
 from amiguard.model import Address, parse_address
+from amiguard.sources.ami.listing import Listing, action_of, headers_of
 
 STEP = 64 << 10
 """Bytes handled in one step of the event loop, about 160 events: the kernel's answers and everybody else come in
 between. What waits longer waits in the kernel's socket buffer; there is no queue of ours that could grow."""
+
+DENIED = "Permission denied"
+"""What `main/manager.c` answers whoever lacks the permission for an action."""
+
+LONGEST_VALUE = 1024
+"""Characters of a header that are kept."""
 
 _SILENT = logging.getLogger("amiguard.panoramisk")
 _SILENT.disabled = True  # it would log whole actions, and with them the secret
@@ -48,7 +55,7 @@ class _Client(Protocol):
 
 
 class _Pending(Protocol):
-    future: asyncio.Future[_Headers]
+    future: asyncio.Future[_Headers | list[_Headers]]
 
 
 class _Headers(Protocol):
@@ -58,7 +65,7 @@ class _Headers(Protocol):
 class _Manager(Protocol):
     protocol: _Client
 
-    def send_action(self, action: dict[str, str]) -> asyncio.Future[_Headers]: ...
+    def send_action(self, action: dict[str, str]) -> asyncio.Future[_Headers | list[_Headers]]: ...
 
 
 _new_manager = cast("Callable[..., _Manager]", Manager)
@@ -73,6 +80,10 @@ class Hidden(str):
     @override
     def __repr__(self) -> str:
         return "'***'"
+
+
+def _some(message: _Headers, names: Iterable[str]) -> dict[str, str]:
+    return {name: message.get(name, "")[:LONGEST_VALUE] for name in names}
 
 
 def _ignore(*_: object) -> None:
@@ -108,6 +119,7 @@ class AmiProtocol(asyncio.BufferedProtocol):
         self._framer = Framer()
         self._buffer = memoryview(bytearray(STEP))
         self._error: SourceError | None = None
+        self._lists: dict[str, Listing] = {}
         self._transport: asyncio.Transport
         self._socket: socket.socket
         self._manager = _new_manager(log=_SILENT)
@@ -170,30 +182,55 @@ class AmiProtocol(asyncio.BufferedProtocol):
         Raises:
             SourceError: no answer within `seconds`, or the connection ended.
         """
+        [message, *_] = await self._ask(seconds, str(uuid4()), headers)
+        return _some(message, ("Response", "Message"))
+
+    async def ask_for(self, seconds: float, action: str, event: str, fields: Collection[str]) -> list[dict[str, str]]:
+        """Send an action that is answered by a list, and return these fields of each `event` in it.
+
+        Raises:
+            ActionDenied: the permission is missing.
+            ActionRefused: Asterisk does not know the action, or has nothing to list.
+            SourceError: no answer within `seconds`, or the connection ended.
+        """
+        action_id = str(uuid4())
+        self._lists[action_id] = Listing(event, fields)
+        try:
+            [response, *items] = await self._ask(seconds, action_id, {"Action": action})
+        finally:
+            del self._lists[action_id]
+        answer = _some(response, ("Response", "Message"))
+        if answer["Response"] != "Success":
+            raise ActionDenied(DENIED) if answer["Message"] == DENIED else ActionRefused(answer["Message"])
+        return [_some(item, fields) for item in items[:-1]]
+
+    async def _ask(self, seconds: float, action_id: str, headers: dict[str, str]) -> list[_Headers]:
+        """Send an action and return what panoramisk collects for it: a response, and the events of a list."""
         if self.closed.done():
             raise self.closed.result()
-        action_id = str(uuid4())
         answer = self._manager.send_action({**headers, "ActionID": action_id})
         try:
             async with asyncio.timeout(seconds):
-                message = await answer
+                collected = await answer
         except TimeoutError as error:
             raise SourceError(f"Asterisk did not answer {headers['Action']} within {seconds} s") from error
         finally:
             self._client.responses.pop(action_id, None)
-        return {name: message.get(name, "")[:256] for name in ("Response", "Message")}
+        return collected if isinstance(collected, list) else [collected]
 
     def _answer(self, block: bytes) -> bool:
-        """Hand a response of ours to panoramisk. The ActionID is random, so nobody else can have written it."""
-        if not block.startswith(b"Response: "):
+        """Hand an answer of ours to panoramisk. The ActionID is random, so nobody else can have written it."""
+        if block.startswith(b"Response: "):
+            found: dict[str, str] | None = headers_of(block.split(b"\r\n"))
+            action_id = found.get("ActionID", "") if found else ""
+        elif self._lists and (listing := self._lists.get(action_id := action_of(block))):
+            found = listing.read(block)
+        else:
             return False
-        headers: dict[str, str] = {}
-        for line in block.decode("utf-8", "replace").split("\r\n"):
-            name, _, value = line.partition(": ")
-            headers.setdefault(name, value)
-        if headers.get("ActionID") not in self._client.responses:
+        if action_id not in self._client.responses:
             return False
-        self._client.handle_message(_new_message(headers))
+        if found is not None:
+            self._client.handle_message(_new_message({**found, "ActionID": action_id}))
         return True
 
     def _look_behind(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.errors import LoginRefused, SourceError
@@ -20,15 +21,21 @@ from amiguard.sources.backoff import Backoff
 class AmiSource:
     """A `ports.Source`: gives each security event to `sink`, in the loop step in which its bytes arrive.
 
-    What an exception of the sink costs is this one event."""
+    What an exception of the sink costs is this one event. `ask` gets each connection, to ask Asterisk over it."""
 
     def __init__(
-        self, settings: AmiSettings, sink: Callable[[SecurityEvent], object], journal: Journal, clock: Clock
+        self,
+        settings: AmiSettings,
+        sink: Callable[[SecurityEvent], object],
+        journal: Journal,
+        clock: Clock,
+        ask: Callable[[AmiProtocol], Awaitable[None]] | None = None,
     ) -> None:
         self.username = settings.username
         self._settings = settings
         self._journal = journal
         self._clock = clock
+        self._ask = ask
         self.intake = AmiIntake(settings.username, sink, journal, clock)
         self._lost = Backoff(*settings.backoff)
         self._refused = Backoff(*settings.refused_backoff)
@@ -79,10 +86,30 @@ class AmiSource:
             async with connect(self._settings, self._new_protocol) as link:
                 intake.begin(link.local)
                 await login(link, self._settings)
-                await self._watch(link)
+                async with self._asked(link):
+                    await self._watch(link)
         finally:
             self._since = None
             intake.end()
+
+    @asynccontextmanager
+    async def _asked(self, link: AmiProtocol) -> AsyncIterator[None]:
+        """Let questions be asked over the connection meanwhile."""
+        if self._ask is None:
+            yield
+            return
+        asking = asyncio.create_task(self._ask_over(self._ask, link))
+        try:
+            yield
+        finally:
+            asking.cancel()
+            await asyncio.wait({asking})
+
+    async def _ask_over(self, ask: Callable[[AmiProtocol], Awaitable[None]], link: AmiProtocol) -> None:
+        try:
+            await ask(link)
+        except Exception as error:  # noqa: BLE001 -- a question must not end the connection
+            self._journal.write(Action.INTERNAL_ERROR, "Asterisk could not be asked", error=error)
 
     def _new_protocol(self) -> AmiProtocol:
         return AmiProtocol(self.intake.receive, self.intake.behind)

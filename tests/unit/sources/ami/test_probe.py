@@ -14,9 +14,19 @@ from tests.unit.sources.ami.support import SECRET, quick
 async def test_a_good_user_gets_one_line_and_logs_off() -> None:
     async with FakeAmi(Script(secret=SECRET)) as server:
         line = await probe(quick(server))
-        assert line == f"Asterisk Call Manager/11.0.0 at 127.0.0.1:{server.port}: 'amiguard' gets security events"
-        assert [action["Action"] for action in server.actions] == ["Login", "Ping", "Logoff"]
+        assert line == (
+            f"Asterisk Call Manager/11.0.0 at 127.0.0.1:{server.port}: 'amiguard' gets security events; "
+            "without write = system, phones are known only once they log in, and trunks not at all"
+        )
+        assert [action["Action"] for action in server.actions] == ["Login", "Ping", "PJSIPShowContacts", "Logoff"]
         await until(lambda: not server.sessions, what="the session ended")
+
+
+async def test_a_user_who_may_list_registrations_is_told_so() -> None:
+    for lists in ({}, {"PJSIPShowContacts": ["Event: ContactList\nEndpoint: 6001"]}):
+        async with FakeAmi(Script(secret=SECRET, write_system=True, lists=lists)) as server:
+            line = await probe(quick(server))
+            assert line.endswith("gets security events; phones and trunks are known by their registrations")
 
 
 async def test_a_wrong_secret_is_a_refused_login() -> None:
