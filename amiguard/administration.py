@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
-from amiguard.errors import BanRefused
+from amiguard.errors import BanRefused, FirewallError
 from amiguard.exemptions import Exemptions
 from amiguard.judge import Judge
-from amiguard.model import Address, Allowed, AllowOrigin, Ban, Evidence, Origin, Reason, Target
+from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Evidence, Origin, Reason, Target
 from amiguard.offenders import offender
 from amiguard.ports import Clock, Source
 from amiguard.presence import Presence
@@ -64,6 +64,18 @@ class Administration:
     def offender(self, address: Address) -> dict[str, object]:
         """Return everything that is known of an address, JSON-able; see `offenders.offender`."""
         return offender(address, self._judge.rules, self._enforcement, self._allowlist, self._clock())
+
+    @property
+    def dropped(self) -> Drops:
+        """What the kernel dropped in all, as of a second ago or so."""
+        return self._enforcement.dropped
+
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        """Return what the kernel dropped of those of these that are banned; of nobody without `FIREWALL_COUNTERS`."""
+        try:
+            return await self._enforcement.firewall.drops(targets)
+        except FirewallError:
+            return {}
 
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
@@ -155,6 +167,7 @@ class Administration:
             "uptime": (self._clock() - self._started) // 1000,
             "sources": [dict(source.status()) for source in self.sources],
             "firewall": {"up": not self._enforcement.failing, "error": self._enforcement.failing},
+            "dropped": self.dropped._asdict(),
             "store": {
                 "up": not self._recorder.failing,
                 "error": self._recorder.failing,

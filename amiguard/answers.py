@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from amiguard.model import Ban, Target, Timestamp, network_of, target_of
+from amiguard.model import Ban, Drops, Target, Timestamp, network_of, target_of
 
 
 def shown(ban: Ban, now: Timestamp) -> dict[str, object]:
@@ -28,6 +28,11 @@ def shown(ban: Ban, now: Timestamp) -> dict[str, object]:
         "source": ban.source,
         "comment": ban.comment,
     }
+
+
+def dropped(drops: Drops | None) -> dict[str, object]:
+    """Return what was dropped of one ban as JSON; nothing where it was not counted."""
+    return {} if drops is None else {"dropped": drops._asdict()}
 
 
 def iso(at: Timestamp) -> str:

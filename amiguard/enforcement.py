@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
@@ -16,7 +17,7 @@ from amiguard.errors import FirewallError
 from amiguard.history import History
 from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
-from amiguard.model import Ban, Origin, Target
+from amiguard.model import Ban, Drops, Origin, Target
 from amiguard.ports import Change, Clock, Ended, Ending, Firewall, Notice, NoticeKind, Notifier, Saved
 from amiguard.recorder import Recorder
 
@@ -46,6 +47,8 @@ class Enforcement:
         self.active: dict[Target, Ban] = {}
         self.interruption = Interruption(self._interrupt, journal)
         self.history = History(MAX_HISTORY)
+        self.dropped = Drops(0, 0)
+        """What the kernel has dropped in all, as `count` last heard of it."""
         self.failing: str = ""
         """Why the kernel refuses bans now; empty while all is well."""
         self.firewall = firewall
@@ -168,6 +171,11 @@ class Enforcement:
                     self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
                     self._post(NoticeKind.UNBAN, ban)
         return lifted
+
+    async def count(self) -> None:
+        """Ask the kernel what it has dropped in all; what it does not tell stays as it was."""
+        with suppress(FirewallError):
+            self.dropped = await self.firewall.total_drops()
 
     # ----------------------------------------------------------------------------------------------------------------
 

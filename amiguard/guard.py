@@ -165,6 +165,7 @@ class Guard:
             self._remember_position()
             for alert in self._outages.look([source.status() for source in self.sources], self._clock()):
                 self._post(alert)
+            await self._enforcement.count()
 
     def _post(self, notice: Notice) -> None:
         for notifier in self._notifiers:

@@ -31,7 +31,7 @@ def banned(
     elif bans:
         from amiguard.control import display
 
-        display.show(display.BANS, [display.ban_row(ban) for ban in bans])
+        display.show(*display.ban_rows(bans))
     elif target is not None:
         say(f"{target} is not banned")
     if target is not None and not bans:

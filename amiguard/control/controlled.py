@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from amiguard.model import Allowed, Ban, Target
+from amiguard.model import Allowed, Ban, Drops, Target
 
 Reload = Callable[[], Awaitable[Sequence[str]]]
 """Takes over changed settings, and returns which. Raises SettingsError: one is wrong, and all the old ones stay."""
@@ -29,6 +29,9 @@ class Controlled(Protocol):
 
     def find(self, target: Target) -> Ban | None:
         """Return the running ban of this very target."""
+
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        """Return what was dropped of these; of nobody where the kernel does not count for each. Never raises."""
 
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.

@@ -18,6 +18,8 @@ Cell = tuple[str, str]
 """A text, and rich's style for it."""
 
 BANS = ("address", "left", "reason", "failures", "before", "tried")
+COUNTED_BANS = ("address", "left", "reason", "failures", "before", "dropped", "tried")
+"""Where the kernel counts for each ban what it drops."""
 
 
 def visible(text: str) -> str:
@@ -74,8 +76,13 @@ def word(value: object) -> str:
             return str(value)
 
 
-def ban_row(ban: Mapping[str, Any]) -> list[Cell]:
-    """Return a ban as a row of the table."""
+def ban_rows(bans: Sequence[Mapping[str, Any]]) -> tuple[Sequence[str], list[list[Cell]]]:
+    """Return the header of a table of bans, and its rows."""
+    counted = any("dropped" in ban for ban in bans)
+    return COUNTED_BANS if counted else BANS, [_ban_row(ban, counted=counted) for ban in bans]
+
+
+def _ban_row(ban: Mapping[str, Any], *, counted: bool) -> list[Cell]:
     left = "for ever" if ban["remaining"] is None else str(timedelta(seconds=ban["remaining"]))
     tried = ban["comment"] or ", ".join(ban["accounts"])
     return [
@@ -84,6 +91,7 @@ def ban_row(ban: Mapping[str, Any]) -> list[Cell]:
         (ban["reason"], ""),
         (str(ban["failures"]), ""),
         (str(ban["earlier"]), ""),
+        *([(f"{ban['dropped']['packets']} packets" if "dropped" in ban else "", "")] if counted else []),
         (tried, "dim"),
     ]
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from amiguard import __version__
 from amiguard.check import Finding, check
 from amiguard.cli import app
-from amiguard.model import Ban, Reason, Target
+from amiguard.model import Ban, Drops, Reason, Target
 from amiguard.settings import load
 from tests.lab.journal import RecordingJournal
 from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard, serving
@@ -204,6 +204,16 @@ async def test_what_an_attacker_wrote_can_not_drive_a_terminal(amiguard: Shell, 
     assert not {"\x1b[2J", "\x1b]0;", "\x07", "\u202e"} & {
         part for part in ("\x1b[2J", "\x1b]0;", "\x07", "\u202e") if part in shown
     }
+
+
+async def test_what_was_dropped_has_a_column_where_it_is_counted(amiguard: Shell, guard: FakeGuard) -> None:
+    for target in map(Target, ("192.0.2.1", "192.0.2.2")):
+        guard.running[target] = Ban(target, NOW, None, Reason.ACL)
+    guard.counted[Target("192.0.2.1")] = Drops(3, 1200)
+
+    lines = (await amiguard("banned")).out.splitlines()
+
+    assert [line.split()[6:] for line in lines] == [["3", "packets", "-"], ["-", "-"]]
 
 
 async def test_a_terminal_gets_a_table_with_a_header_and_a_pipe_does_not(amiguard: Shell, guard: FakeGuard) -> None:

@@ -11,7 +11,7 @@ from amiguard import enforcement
 from amiguard.chansip import PATIENCE
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.journal import Action
-from amiguard.model import Ban, Reason, Target, Timestamp
+from amiguard.model import Ban, Drops, Reason, Target, Timestamp
 from amiguard.ports import Ended, Ending, NoticeKind, Position, Saved
 from amiguard.undeterred import BITES_AFTER, REPEATS
 from tests.lab.waiting import until
@@ -130,6 +130,20 @@ async def test_in_a_dry_run_nobody_is_said_to_be_cut_off() -> None:
         guard.observe(guess(), "ami")
 
         assert world.journal.count(Action.BAN_ESCALATED) == 0
+
+
+async def test_what_the_kernel_dropped_is_told_in_all_and_of_each_ban() -> None:
+    world = World()
+    async with world.running() as guard:
+        attack(guard)
+        await until(lambda: ATTACKER in world.firewall.dropped)
+        await until(lambda: guard.administration.dropped == Drops(7, 2800))
+        assert guard.administration.status()["dropped"] == {"packets": 7, "bytes": 2800}
+        assert await guard.administration.drops([ATTACKER, Target("192.0.2.99")]) == {ATTACKER: Drops(3, 1200)}
+
+        world.firewall.broken = True
+        assert await guard.administration.drops([ATTACKER]) == {}
+        assert guard.administration.dropped == Drops(7, 2800)
 
 
 async def test_what_the_kernel_refuses_is_retried_and_never_reported_as_done() -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from amiguard.answers import covering, shown
+from amiguard.answers import covering, dropped, shown
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled
 from amiguard.control.listing import Listing
 from amiguard.control.requests import read_ban, read_body, read_page
-from amiguard.model import Ban, Timestamp, parse_target
+from amiguard.model import Ban, Drops, Target, Timestamp, parse_target
 from amiguard.ports import Clock
 
 BREATH = 100
@@ -46,7 +46,8 @@ class BanRoutes:
             bans, cursor = self._listing.page(now, wanted.cursor, wanted.limit)
         else:
             bans, cursor = covering(wanted.address, self._controlled.find), None
-        text = f'{{"bans": [{await listed(bans, now)}], "cursor": {json.dumps(cursor)}}}'
+        drops = await self._controlled.drops([ban.target for ban in bans])
+        text = f'{{"bans": [{await listed(bans, now, drops)}], "cursor": {json.dumps(cursor)}}}'
         return web.Response(text=text, content_type="application/json")
 
     async def _ban(self, request: web.Request) -> web.Response:
@@ -78,11 +79,12 @@ class BanRoutes:
         return web.json_response({"unbanned": count})
 
 
-async def listed(bans: Sequence[Ban], now: Timestamp) -> str:
+async def listed(bans: Sequence[Ban], now: Timestamp, drops: Mapping[Target, Drops]) -> str:
     """Return bans as JSON, without the brackets around them, and let others run in between."""
     parts = []
     for start in range(0, len(bans), BREATH):
         if start:
             await asyncio.sleep(0)
-        parts.append(json.dumps([shown(ban, now) for ban in bans[start : start + BREATH]])[1:-1])
+        told = [shown(ban, now) | dropped(drops.get(ban.target)) for ban in bans[start : start + BREATH]]
+        parts.append(json.dumps(told)[1:-1])
     return ", ".join(parts)

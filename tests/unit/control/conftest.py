@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from amiguard.control.settings import ControlSettings
 from amiguard.control.stream import Stream
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.journal import Journal
-from amiguard.model import Allowed, AllowOrigin, Ban, Origin, Reason, Target
+from amiguard.model import Allowed, AllowOrigin, Ban, Drops, Origin, Reason, Target
 from tests.lab.journal import RecordingJournal
 
 NOW = 1_800_000_000_000
@@ -31,6 +31,7 @@ class FakeGuard:
     def __init__(self) -> None:
         self.running: dict[Target, Ban] = {}
         self.exempt: dict[Target, Allowed] = {}
+        self.counted: dict[Target, Drops] = {}
         self.failures = 0
         self.ready = True
 
@@ -47,6 +48,9 @@ class FakeGuard:
 
     def find(self, target: Target) -> Ban | None:
         return self.running.get(target)
+
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        return {target: self.counted[target] for target in targets if target in self.counted}
 
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         if target == ALLOWED and not force:

@@ -14,7 +14,7 @@ from amiguard.control.listing import KEPT
 from amiguard.control.server import ControlServer
 from amiguard.errors import SettingsError
 from amiguard.journal import Action
-from amiguard.model import Ban, Evidence, Reason, Target
+from amiguard.model import Ban, Drops, Evidence, Reason, Target
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
 from tests.unit.control.conftest import ALLOWED, BREAKS, NOW, REFUSED_BY_KERNEL, FakeGuard, serving
@@ -149,6 +149,21 @@ async def test_a_ban_is_told_with_all_that_is_known(http: aiohttp.ClientSession,
             }
         ],
         "cursor": None,
+    }
+
+
+async def test_what_was_dropped_of_a_ban_is_told_where_it_is_counted(
+    http: aiohttp.ClientSession, guard: FakeGuard
+) -> None:
+    for target in map(Target, ("192.0.2.1", "192.0.2.2")):
+        guard.running[target] = Ban(target, NOW, None, Reason.ACL)
+    guard.counted[Target("192.0.2.1")] = Drops(3, 1200)
+
+    _, answer = await told(http, "GET", BANS)
+
+    assert {ban["address"]: ban.get("dropped") for ban in answer["bans"]} == {
+        "192.0.2.1": {"packets": 3, "bytes": 1200},
+        "192.0.2.2": None,
     }
 
 
