@@ -49,6 +49,7 @@ class Follower:
         self._fault: int | None = None
         self._missing: Timestamp | None = None
         self._news = ""
+        self._seen: object = None
 
     @property
     def up(self) -> bool:
@@ -87,6 +88,7 @@ class Follower:
     def read(self) -> list[bytes]:
         """Return the next lines; `busy` tells whether there may be more at once."""
         self.busy = False
+        self._seen = self._state()
         self._look()
         try:
             lines = self._read() if self._tails else []
@@ -96,6 +98,21 @@ class Follower:
             return []
         self.lines += len(lines)
         return lines
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all is as it was before the latest `read`, which then need not be repeated. Costs three calls."""
+        return self._seen is not None and self._state() == self._seen
+
+    def _state(self) -> object:
+        """Return what is another when there is something to read or to tell; None = look closely in any case."""
+        if not self.up or self._missing is not None:
+            return None
+        try:
+            found = self.path.stat()
+            return found.st_dev, found.st_ino, [(tail.size, tail.written) for tail in self._tails]
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Free the descriptors; `position` stays."""

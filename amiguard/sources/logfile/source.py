@@ -87,11 +87,18 @@ class LogSource:
                 if watch.cover(places):
                     continue
                 self._notified = watch.notified
-                await watch.wait()
+                await watch.wait(self._quiet)
         finally:
             watch.close()
             for follower in self._followers:
                 follower.close()
+
+    def _quiet(self) -> bool:
+        """Whether a step would find nothing: what was read last is still all there is."""
+        if not all(follower.quiet for follower in self._followers):
+            return False
+        self._caught_up = self._clock()
+        return True
 
     async def _step(self) -> bool:
         """Read a portion of each file; tell whether there is more."""

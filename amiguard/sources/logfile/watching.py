@@ -1,13 +1,14 @@
 """Wakes up when a log changes. The only module that knows asyncinotify.
 
 inotify only makes it faster: every change is also found by looking four times a second, for inotify sees nothing on
-NFS, of other containers' writes on some file systems, or where its watches are used up."""
+NFS, of other containers' writes on some file systems, or where its watches are used up. Such a look is a glance at
+sizes and times, and wakes no task: a quiet log must cost nothing that can be measured."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Watch:
         self._places: set[Place] = set()
         self._changed = asyncio.Event()
         self._earliest = 0.0
+        self._glance: asyncio.TimerHandle
 
     @property
     def notified(self) -> bool:
@@ -60,15 +62,26 @@ class Watch:
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._notice, self._inotify.fd)
         return True
 
-    async def wait(self) -> None:
-        """Return at the next change, or when it is time to look in any case."""
+    async def wait(self, quiet: Callable[[], bool]) -> None:
+        """Return at the next change: the kernel tells of one, or `quiet`, which must not raise, says no."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._earliest - loop.time()))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL):
-                await self._changed.wait()
+        self._ask_later(quiet)
+        try:
+            await self._changed.wait()
+        finally:
+            self._glance.cancel()
         self._changed.clear()
         self._earliest = loop.time() + PAUSE
+
+    def _ask_later(self, quiet: Callable[[], bool]) -> None:
+        self._glance = asyncio.get_running_loop().call_later(POLL, self._ask, quiet)
+
+    def _ask(self, quiet: Callable[[], bool]) -> None:
+        if quiet():
+            self._ask_later(quiet)
+        else:
+            self._changed.set()
 
     def close(self) -> None:
         """Watch nothing any more."""

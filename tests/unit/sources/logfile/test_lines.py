@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from amiguard.journal import Action
+from amiguard.sources.logfile import LogSource, watching
+from amiguard.sources.logfile.source import BEHIND_FOR
 from amiguard.sources.logfile.tail import MAX_LINE, STEP
 from tests.lab.waiting import until
 from tests.unit.sources.logfile.support import append, running
@@ -130,3 +132,34 @@ async def test_status_tells_how_it_goes(log: Path) -> None:
     assert status["behind"] == 0
     assert isinstance(status["last_line"], int)
     assert status["error"] == f"{log.with_name('missing')} can't be read: there is no such file"
+
+
+async def test_a_quiet_log_is_only_glanced_at_and_its_next_line_is_live(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "POLL", 0.01)
+    steps, glances, now = 0, 0, 0
+    live: list[bool] = []
+    step, quiet = LogSource._step, LogSource._quiet
+
+    async def counted_step(source: LogSource) -> bool:
+        nonlocal steps
+        steps += 1
+        return await step(source)
+
+    def counted_quiet(source: LogSource) -> bool:
+        nonlocal glances, now
+        glances += 1
+        now += BEHIND_FOR // 2
+        return quiet(source)
+
+    monkeypatch.setattr(LogSource, "_step", counted_step)
+    monkeypatch.setattr(LogSource, "_quiet", counted_quiet)
+    async with running(log, sink=lambda _path, _line, alive: live.append(alive), clock=lambda: now) as work:
+        await work.up()
+        await until(lambda: glances > 0)
+        before = steps
+        await until(lambda: glances > 10)
+        assert steps <= before + 1
+        append(log, b"x\n")
+        await until(lambda: live == [True])

@@ -76,6 +76,9 @@ def relink(path: Path, writer: Writer) -> None:
 
 Rotation = Callable[[Path, Writer], None]
 
+DELETING: tuple[Rotation, ...] = (compress_at_once, delete)
+"""What is created and deleted between two looks is nowhere any more."""
+
 
 def link(path: Path) -> None:
     """Begin with a link."""
@@ -92,6 +95,8 @@ async def test_every_line_is_read_once_through(rotate: Rotation, log: Path) -> N
         with writing(log, COUNT, RATE) as writer:
             for part in range(1, 6):
                 await work.read(part * COUNT // 8)
+                if rotate in DELETING:
+                    await work.news(part)
                 rotate(log, writer)
             await work.read(COUNT)
     assert numbers(work.lines) == list(range(COUNT))
