@@ -10,19 +10,23 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from heapq import heapify, heappop, heappush
+from errno import ENFILE, ENOMEM, ENOSPC
 from itertools import islice
 
+from amiguard.ends import Ends
 from amiguard.errors import FirewallError
 from amiguard.history import History
 from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Drops, Origin, Target
-from amiguard.ports import Change, Clock, Ended, Ending, Firewall, Notice, NoticeKind, Notifier, Saved
+from amiguard.ports import Change, Clock, Ended, Ending, Firewall, Interference, Notice, NoticeKind, Notifier, Saved
 from amiguard.recorder import Recorder
 
 BATCH = 200
 """Bans a transaction: together with their log lines a few milliseconds, then the loop breathes."""
+
+FULL = {ENOMEM, ENFILE, ENOSPC}
+"""The kernel has no room: to lay everything out anew would not help, and what is in force stays so."""
 
 MAX_BANS = 1_000_000
 """Bans at once. Beyond it the one that ends soonest makes room: memory must not grow with forged sources."""
@@ -58,7 +62,8 @@ class Enforcement:
         self._journal = journal
         self._clock = clock
         self._allow: Sequence[Target] = ()
-        self._ends: list[tuple[int, Target]] = []
+        self._batch = BATCH
+        self._ends = Ends(self.active)
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         """Held from what the kernel is asked until it is booked: or a ban that is lifted just then stays in the kernel,
@@ -91,12 +96,17 @@ class Enforcement:
             FirewallError: the kernel refused; all stays as it was.
         """
         async with self._one_at_a_time:
-            now = self._clock()
-            if self.firewall.enforces and not firewall.enforces:
-                await self.firewall.unban(list(self.active))
-            await firewall.start(self._allow, [*self.active.values(), *self.waiting.values()], now)
-            old, self.firewall = self.firewall, firewall
-            await old.close()
+            old, bans = self.firewall, [*self.active.values(), *self.waiting.values()]
+            await old.close()  # for no two may have the same place
+            try:
+                await firewall.start(self._allow, bans, self._clock())
+            except FirewallError:
+                await firewall.close()
+                await old.start(self._allow, bans, self._clock())
+                raise
+            self.firewall = firewall
+            if old.place != firewall.place:
+                await old.withdraw()
 
     def restore(self, saved: Saved) -> None:
         """Take up bans that the store could tell only late; those of today win."""
@@ -177,19 +187,33 @@ class Enforcement:
         with suppress(FirewallError):
             self.dropped = await self.firewall.total_drops()
 
+    async def undo(self, seen: Interference, firewall: Firewall) -> bool:
+        """Put back what somebody else took out of `firewall`; tell whether the kernel took it."""
+        async with self._one_at_a_time:
+            if firewall is not self.firewall:
+                return True
+            if seen.targets is not None:
+                hurt = [self.active[target] for target in seen.targets if target in self.active]
+                if not hurt:
+                    return True
+                with suppress(FirewallError):
+                    await self.firewall.ban(hurt, self._clock())
+                    self._healed("the bans that were hurt are in force again", len(hurt), seen)
+                    return True
+            return await self._repair(seen)
+
     # ----------------------------------------------------------------------------------------------------------------
 
     def _adopt(self, saved: Saved) -> None:
         self.history.adopt(saved.history, saved.times, saved.bans)
         self.active |= {ban.target: ban for ban in saved.bans}
-        self._ends += [(ban.until, ban.target) for ban in saved.bans if ban.until is not None]
-        heapify(self._ends)
+        self._ends.extend(saved.bans)
 
     def _next_batch(self) -> list[Ban]:
         """Return the next bans for the kernel, without those whose time ran out while it refused."""
         now = self._clock()
         batch = []
-        for ban in list(islice(self.waiting.values(), BATCH)):
+        for ban in list(islice(self.waiting.values(), self._batch)):
             if ban.remaining(now) == 0:
                 del self.waiting[ban.target]
             else:
@@ -217,39 +241,51 @@ class Enforcement:
                 waiting=len(self.waiting),
             )
             self.failing = str(error)
+            if error.errno in FULL:
+                self._try_fewer(batch)
+                return False
             return await self._repair()
+        self._batch = BATCH
         self.failing = ""
         return True
 
-    async def _repair(self) -> bool:
+    def _try_fewer(self, batch: Sequence[Ban]) -> None:
+        """Put in as many as there is room for, and let none that finds no room keep others waiting."""
+        self._batch = max(1, len(batch) // 2)
+        if len(batch) == 1:
+            self.waiting[batch[0].target] = self.waiting.pop(batch[0].target)
+
+    async def _repair(self, seen: Interference | None = None) -> bool:
         """Lay the firewall out anew: somebody may have flushed it."""
         bans = [*self.active.values(), *self.waiting.values()]
         try:
             await self.firewall.start(self._allow, bans, self._clock())
-        except FirewallError:
+        except FirewallError as error:
+            self.failing = str(error)
             return False
-        self._journal.write(Action.FIREWALL_HEALED, "the firewall was laid out anew, with every ban", bans=len(bans))
+        self._healed("the firewall was laid out anew, with every ban", len(bans), seen)
         self.failing = ""
         return True
+
+    def _healed(self, done: str, bans: int, seen: Interference | None) -> None:
+        who: dict[str, object] = {}
+        if seen is not None:
+            done = f"{seen.what}; {done}"
+            who = {"process": seen.process, "pid": seen.pid} if seen.pid else {}
+        self._journal.write(Action.FIREWALL_HEALED, done, bans=bans, **who)
 
     async def _make_room(self, count: int) -> None:
         surplus = len(self.active) + count - MAX_BANS
         if surplus <= 0:
             return
-        leaving: dict[Target, int] = {}
-        while self._ends and len(leaving) < surplus:
-            until, target = heappop(self._ends)
-            ban = self.active.get(target)
-            if ban is not None and ban.until == until:
-                leaving[target] = until
+        leaving = self._ends.take(surplus)
         try:
-            await self.firewall.unban(list(leaving))
+            await self.firewall.unban([ban.target for ban in leaving])
         except FirewallError:
-            for target, until in leaving.items():
-                heappush(self._ends, (until, target))
+            self._ends.extend(leaving)
             raise
-        for target in leaving:
-            self._end(target)
+        for ban in leaving:
+            self._end(ban)
         self._journal.write(Action.OVERLOAD, "too many bans: those that end soonest made room", left_out=len(leaving))
 
     def _acknowledged(self, ban: Ban) -> Ban:
@@ -262,8 +298,7 @@ class Enforcement:
             return self._escalated(known, ban)
         self.history.add(ban)
         self.active[ban.target] = ban
-        if ban.until is not None:
-            heappush(self._ends, (ban.until, ban.target))
+        self._ends.add(ban)
         if self.firewall.enforces:
             self._journal.write(Action.BAN, f"{ban.target} is banned", ban=ban)
         else:
@@ -294,24 +329,18 @@ class Enforcement:
         self._recorder.record(change)
 
     def _expire(self) -> None:
-        now = self._clock()
-        for _ in range(BATCH):
-            if not self._ends or self._ends[0][0] > now:
-                return
-            until, target = heappop(self._ends)
-            ban = self.active.get(target)
-            if ban is not None and ban.until == until:
-                self._end(target)
+        for ban in self._ends.take(BATCH, until=self._clock()):
+            self._end(ban)
 
-    def _end(self, target: Target) -> None:
-        ban = self.active.pop(target)
-        self._record(Ended(target, self._clock(), Ending.EXPIRE))
-        self._journal.write(Action.EXPIRE, f"the ban of {target} is over", ban=ban)
+    def _end(self, ban: Ban) -> None:
+        del self.active[ban.target]
+        self._record(Ended(ban.target, self._clock(), Ending.EXPIRE))
+        self._journal.write(Action.EXPIRE, f"the ban of {ban.target} is over", ban=ban)
 
     def _until_next_end(self) -> float:
-        if not self._ends:
+        if self._ends.next is None:
             return IDLE
-        return min(IDLE, max(0.0, (self._ends[0][0] - self._clock()) / 1000))
+        return min(IDLE, max(0.0, (self._ends.next - self._clock()) / 1000))
 
     async def _sleep(self, seconds: float) -> None:
         try:

@@ -13,6 +13,7 @@ from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
 from amiguard.exemptions import Exemptions
+from amiguard.healing import Healing
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
 from amiguard.model import AllowOrigin, Origin, Target
@@ -57,6 +58,7 @@ class Guard:
         """Tells the administrator of what he should look at."""
         self.presence = Presence(self._recorder.record)
         """Where the edges tell of phones and trunks."""
+        self._healing = Healing(self._enforcement, journal, clock)
         self._judge = Judge(
             policy,
             self._allowlist,
@@ -97,10 +99,18 @@ class Guard:
         saved = await self._recorder.open()
         self.exemptions.adopt(saved.allowed)
         self.presence.restore(saved.phones, self._clock())
-        await self._enforcement.start(self._allowlist.targets(), saved)
+        try:
+            await self._enforcement.start(self._allowlist.targets(), saved)
+        except FirewallError:
+            await self._recorder.close()  # or the database's thread would keep the process alive
+            raise
         self.administration.protecting = True
         self._journal.write(
-            Action.READY, "the firewall is in place", bans=len(self._enforcement.active), allowed=len(self._allowlist)
+            Action.READY,
+            "the firewall is in place",
+            bans=len(self._enforcement.active),
+            allowed=len(self._allowlist),
+            lacks=list(self._enforcement.firewall.lacks()),
         )
         return saved.positions
 
@@ -110,6 +120,7 @@ class Guard:
             tasks.create_task(self._lift_what_is_allowed())
             tasks.create_task(self._enforcement.run())
             tasks.create_task(self._enforcement.interruption.run())
+            tasks.create_task(self._healing.run())
             tasks.create_task(self.exemptions.run())
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tick())

@@ -41,6 +41,20 @@ class Source(Protocol):
         """Tell up to where each file was handed on; nothing for what can't be read again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Interference:
+    """Somebody else changed amiguard's part of the kernel."""
+
+    what: str
+    """What was done, in words."""
+    targets: Sequence[Target] | None = None
+    """The only targets whose bans may have been hurt; None = the layout itself was."""
+    process: str = ""
+    """Who did it, as the kernel calls that process; empty = it does not tell."""
+    pid: int = 0
+    """The number of that process outside of all containers; 0 = the kernel does not tell."""
+
+
 class Firewall(Protocol):
     """Puts bans into a kernel. Every method returns after the kernel's acknowledgement.
 
@@ -50,6 +64,10 @@ class Firewall(Protocol):
     @property
     def enforces(self) -> bool:
         """Whether a ban drops packets."""
+
+    @property
+    def place(self) -> str:
+        """Where the bans are, in words; two firewalls of the same place share what is in it."""
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Lay out tables and sets, `allow` first, then `bans`; what the kernel already drops stays dropped throughout.
@@ -75,8 +93,20 @@ class Firewall(Protocol):
     async def total_drops(self) -> Drops:
         """Tell what was dropped in all."""
 
+    async def watch(self) -> Interference:
+        """Return when somebody else has changed what `start` and `ban` put into the kernel; one caller at a time.
+
+        What comes in between two calls is told by the later one. `start` repairs everything, and forgets what was not
+        told yet; `ban` repairs the bans of single targets. `close` ends it with a FirewallError."""
+
+    def lacks(self) -> Sequence[str]:
+        """Tell what this kernel can't do, and what that means, a sentence each; known once started."""
+
     async def close(self) -> None:
-        """Free sockets; bans stay in the kernel."""
+        """Free sockets and the claim to the place; bans stay in the kernel. `start` takes it up again."""
+
+    async def withdraw(self) -> None:
+        """Let everybody through: remove what was laid out, with every ban. Only after `close`."""
 
 
 @dataclass(frozen=True, slots=True)

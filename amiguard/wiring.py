@@ -191,7 +191,9 @@ def firewall_of(settings: Settings) -> Firewall:
     from amiguard.firewalls.treatment import Treatment
 
     treatment = Treatment(settings.firewall_verdict, settings.firewall_ports)
-    return Nftables(treatment=treatment, counters=settings.firewall_counters)
+    return Nftables(
+        settings.firewall_table, treatment, counters=settings.firewall_counters, owner=settings.firewall_owner
+    )
 
 
 def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from amiguard.errors import FirewallError
 from amiguard.model import Ban, Drops, Target, Timestamp
+from amiguard.ports import Interference
 
 
 class DryRun:
     """A `ports.Firewall` that takes every ban and carries none out. Never fails, touches no kernel."""
 
     enforces = False
+    place = "nowhere"
+
+    def __init__(self) -> None:
+        self._closed = asyncio.Event()
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Do nothing: nobody will be dropped."""
@@ -35,5 +42,18 @@ class DryRun:
         """Tell of nothing: nobody is dropped."""
         return Drops(0, 0)
 
+    async def watch(self) -> Interference:
+        """Wait for `close`: there is nothing that anybody could change."""
+        await self._closed.wait()
+        raise FirewallError("closed")
+
+    def lacks(self) -> Sequence[str]:
+        """Tell of nothing: no kernel is asked."""
+        return ()
+
     async def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """End `watch`; nothing is open."""
+        self._closed.set()
+
+    async def withdraw(self) -> None:
+        """Do nothing: everybody is let through."""

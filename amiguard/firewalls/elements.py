@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from amiguard.firewalls.netlink import ATTRIBUTE, NFGENMSG, NLA_F_NESTED, Message, attribute
+from amiguard.firewalls.netlinkformat import ATTRIBUTE, NFGENMSG, NLA_F_NESTED, Message, attribute, attributes
 from amiguard.firewalls.nftmessages import NFPROTO_INET, NLM_F_CREATE, Kind, kind_of
 from amiguard.model import Network, Target, network_of
 
@@ -19,6 +19,7 @@ NFTA_LIST_ELEM = 1
 NFTA_SET_ELEM_KEY = 1
 NFTA_SET_ELEM_FLAGS = 3
 NFTA_SET_ELEM_TIMEOUT = 4
+NFTA_SET_ELEM_EXPIRATION = 5
 NFTA_DATA_VALUE = 1
 NFTA_SET_ELEM_LIST_TABLE = 1
 NFTA_SET_ELEM_LIST_SET = 2
@@ -54,6 +55,32 @@ def place_of(target: Target, absolute: bool) -> tuple[Kept, bytes]:
     if ":" in target:
         return SINGLE[6, absolute], socket.inet_pton(socket.AF_INET6, target)
     return SINGLE[4, absolute], socket.inet_pton(socket.AF_INET, target)
+
+
+def target_at(kept: Kept, key: bytes) -> Target:
+    """Return what `place_of` put there."""
+    address = ipaddress.ip_address(key)
+    return Target(str(address) if kept.prefix is None else f"{address}/{kept.prefix}")
+
+
+class Listed(NamedTuple):
+    """One element as the kernel tells it; `left` is what is left of its time in milliseconds, None = it has no end."""
+
+    key: bytes
+    left: int | None
+
+
+def listed(body: bytes) -> list[Listed]:
+    """Return the elements in one message that the kernel sent: a part of a list, or an event."""
+    found = []
+    for kind, payload in attributes(body, NFGENMSG.size):
+        if kind == NFTA_SET_ELEM_LIST_ELEMENTS:
+            for _, one in attributes(payload):
+                parts = dict(attributes(one))
+                key = dict(attributes(parts.get(NFTA_SET_ELEM_KEY, b""))).get(NFTA_DATA_VALUE, b"")
+                left = parts.get(NFTA_SET_ELEM_EXPIRATION)
+                found.append(Listed(key, int.from_bytes(left, "big") if left else None))
+    return found
 
 
 def element(key: bytes, timeout: int | None) -> bytes:

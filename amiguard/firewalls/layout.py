@@ -27,7 +27,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from amiguard.firewalls.elements import Kept, intervals, refill
-from amiguard.firewalls.netlink import Message
+from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftcounters import new_counter
 from amiguard.firewalls.nftexpressions import (
     FAMILIES,
@@ -97,10 +97,12 @@ def allow_set(version: int) -> AddressSet:
     return AddressSet(f"allow{version}", version)
 
 
-def layout(table: str, kept: Iterable[Kept], allow: Iterable[Target], treatment: Treatment) -> list[Message]:
+def layout(
+    table: str, kept: Iterable[Kept], allow: Iterable[Target], treatment: Treatment, flags: int = 0
+) -> list[Message]:
     """Return the one transaction that makes, adopts or repairs a table: bans are kept, rules and allowlist replaced."""
     return [
-        new_table(table),
+        new_table(table, owned=flags),
         new_counter(table, COUNTER),
         *(new_set(table, allow_set(version), {"NFT_SET_INTERVAL"}) for version in FAMILIES),
         new_chain(table, REFUSED),

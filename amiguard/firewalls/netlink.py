@@ -11,12 +11,24 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from errno import EINTR, ETIMEDOUT
-from typing import NamedTuple
 
 from amiguard.errors import FirewallError
+from amiguard.firewalls.netlinkformat import (
+    HEADER,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    Answer,
+    Message,
+    answers,
+    outcome,
+    request,
+    transaction,
+)
 
 NETLINK_NETFILTER = 12
 SOL_NETLINK = 270
@@ -24,50 +36,12 @@ NETLINK_CAP_ACK = 10
 NETLINK_EXT_ACK = 11
 SO_SNDBUFFORCE = 32
 
-NLM_F_REQUEST = 0x1
-NLM_F_ACK = 0x4
-NLM_F_DUMP_INTR = 0x10
-NLM_F_ACK_TLVS = 0x200
-NLM_F_DUMP = 0x300
-NLMSG_ERROR = 2
-NLMSG_DONE = 3
-NLMSGERR_ATTR_MSG = 1
-NFNL_MSG_BATCH_BEGIN = 0x10
-NFNL_MSG_BATCH_END = 0x11
-NLA_F_NESTED = 0x8000
-NLA_TYPE_MASK = 0x3FFF
-
-HEADER = struct.Struct("=IHHII")
-ATTRIBUTE = struct.Struct("=HH")
-ERROR_CODE = struct.Struct("=i")
-NFGENMSG = struct.Struct(">BBH")
-ERROR_LENGTH = ERROR_CODE.size + HEADER.size
-"""Under NETLINK_CAP_ACK an error echoes the failed message's header only; the extended acknowledgement follows it."""
-
 SEND_BUFFER = 8 << 20
 RECEIVE = 1 << 16
 SEQUENCE_LIMIT = 1 << 31
 DUMP_ATTEMPTS = 10
 PATIENCE = 5.0
 """Seconds. The kernel answers inside send(); whoever waits longer than this waits for an answer that was lost."""
-
-
-class Message(NamedTuple):
-    """One netlink message, its header left to the transport. `what` completes "the kernel refused ..."."""
-
-    what: str
-    kind: int
-    flags: int
-    body: bytes
-
-
-class Answer(NamedTuple):
-    """One message from the kernel."""
-
-    kind: int
-    flags: int
-    sequence: int
-    body: bytes
 
 
 class Refused(FirewallError):
@@ -90,6 +64,15 @@ class Netlink:
         self._socket: socket.socket | None = None
         self._sequence = 0
         self._lock = asyncio.Lock()
+        self.commits = 0
+        """Transactions that the kernel acknowledged."""
+        self.lost = asyncio.Event()
+        """Set when the socket is thrown away after a fault, and with it what the kernel ties to a socket."""
+
+    @property
+    def port(self) -> int:
+        """By which number the kernel knows the socket; 0 = there is none now."""
+        return self._socket.getsockname()[0] if self._socket else 0
 
     async def commit(self, messages: Sequence[Message]) -> None:
         """Have all of `messages` done by the kernel in one atomic transaction, or none.
@@ -100,8 +83,9 @@ class Netlink:
         """
         async with self._lock:
             begin = self._take_sequences(len(messages) + 2)
-            used = self._send(_transaction(self._subsystem, messages, begin))
+            used = self._send(transaction(self._subsystem, messages, begin))
             await self._acknowledged(used, messages, begin)
+            self.commits += 1
 
     async def dump(self, message: Message, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
         """Return the bodies of everything that the kernel lists in answer to `message`, and that is `wanted`.
@@ -132,7 +116,7 @@ class Netlink:
             first = self._take_sequences(len(messages))
             answered: dict[int, list[bytes] | Refused] = {}
             bodies: dict[int, list[bytes]] = {first + number: [] for number in range(len(messages))}
-            used = self._send(b"".join(map(_request, messages, bodies)))
+            used = self._send(b"".join(map(request, messages, bodies)))
             while len(answered) < len(messages):
                 for answer in await self._receive(used):
                     if answer.sequence not in bodies:
@@ -140,7 +124,7 @@ class Netlink:
                     if answer.kind != NLMSG_ERROR:
                         bodies[answer.sequence].append(answer.body)
                         continue
-                    code, text = _outcome(answer)
+                    code, text = outcome(answer)
                     refused = Refused(code, messages[answer.sequence - first], text) if code else None
                     answered[answer.sequence] = refused or bodies[answer.sequence]
             return [answered[sequence] for sequence in bodies]
@@ -148,7 +132,7 @@ class Netlink:
     async def close(self) -> None:
         """Free the socket once the calls that wait have their answers; the next call would open a new one."""
         async with self._lock:
-            self._drop()
+            self._close()
 
     async def _acknowledged(self, used: socket.socket, messages: Sequence[Message], begin: int) -> None:
         """Wait for the outcome of the transaction that started at sequence number `begin`.
@@ -161,7 +145,7 @@ class Netlink:
             for answer in await self._receive(used):
                 if answer.kind != NLMSG_ERROR or not begin <= answer.sequence <= end:
                     continue
-                code, text = _outcome(answer)
+                code, text = outcome(answer)
                 whole = answer.sequence in (begin, end)
                 if code and refused is None:
                     refused = Refused(code, None if whole else messages[answer.sequence - begin - 1], text)
@@ -182,7 +166,7 @@ class Netlink:
                     continue
                 interrupted = interrupted or bool(answer.flags & NLM_F_DUMP_INTR)
                 if answer.kind == NLMSG_ERROR:
-                    code, text = _outcome(answer)
+                    code, text = outcome(answer)
                     raise Refused(code, message, text)
                 if answer.kind == NLMSG_DONE:
                     return None if interrupted else bodies
@@ -203,7 +187,7 @@ class Netlink:
                 self._socket = _open()
             self._socket.send(data)
         except OSError as error:
-            self._drop()
+            self._lose()
             text = f"{len(data)} bytes could not be sent to the kernel: {error.strerror}"
             raise FirewallError(text, error.errno or 0) from error
         return self._socket
@@ -216,32 +200,21 @@ class Netlink:
                 async with asyncio.timeout(self._patience):
                     data = await asyncio.get_running_loop().sock_recv(used, RECEIVE)
         except TimeoutError:
-            self._drop()
+            self._lose()
             raise FirewallError(f"the kernel did not answer within {self._patience} s", ETIMEDOUT) from None
         except OSError as error:
-            self._drop()
+            self._lose()
             raise FirewallError(f"the kernel's answer was lost: {error.strerror}", error.errno or 0) from error
-        return _answers(data)
+        return answers(data)
 
-    def _drop(self) -> None:
+    def _close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-
-def attribute(kind: int, payload: bytes) -> bytes:
-    """Pack one netlink attribute."""
-    return ATTRIBUTE.pack(ATTRIBUTE.size + len(payload), kind) + payload + bytes(-len(payload) % 4)
-
-
-def attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield type and payload of each netlink attribute from `offset` on; a broken one ends it."""
-    while offset + ATTRIBUTE.size <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, offset)
-        if length < ATTRIBUTE.size:
-            return
-        yield kind & NLA_TYPE_MASK, data[offset + ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3
+    def _lose(self) -> None:
+        self._close()
+        self.lost.set()
 
 
 def _open() -> socket.socket:
@@ -259,42 +232,3 @@ def _open() -> socket.socket:
         opened.close()
         raise
     return opened
-
-
-def _transaction(subsystem: int, messages: Sequence[Message], begin: int) -> bytes:
-    bound = NFGENMSG.pack(socket.AF_UNSPEC, 0, subsystem)
-    length = HEADER.size + len(bound)
-    end = begin + len(messages) + 1
-    parts = [HEADER.pack(length, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, begin, 0), bound]
-    for sequence, message in enumerate(messages, begin + 1):
-        flags = message.flags | NLM_F_REQUEST | (NLM_F_ACK if sequence == end - 1 else 0)
-        parts.append(HEADER.pack(HEADER.size + len(message.body), message.kind, flags, sequence, 0))
-        parts.append(message.body)
-    parts += HEADER.pack(length, NFNL_MSG_BATCH_END, NLM_F_REQUEST, end, 0), bound
-    return b"".join(parts)
-
-
-def _request(message: Message, sequence: int) -> bytes:
-    flags = message.flags | NLM_F_REQUEST | NLM_F_ACK
-    return HEADER.pack(HEADER.size + len(message.body), message.kind, flags, sequence, 0) + message.body
-
-
-def _answers(data: bytes) -> Iterator[Answer]:
-    offset = 0
-    while offset + HEADER.size <= len(data):
-        length, kind, flags, sequence, _ = HEADER.unpack_from(data, offset)
-        if length < HEADER.size:
-            return
-        yield Answer(kind, flags, sequence, data[offset + HEADER.size : offset + length])
-        offset += (length + 3) & ~3
-
-
-def _outcome(answer: Answer) -> tuple[int, str]:
-    """Return the error number (0: done) and the kernel's extended text."""
-    code = -ERROR_CODE.unpack_from(answer.body)[0]
-    text = ""
-    if answer.flags & NLM_F_ACK_TLVS:
-        for kind, payload in attributes(answer.body, ERROR_LENGTH):
-            if kind == NLMSGERR_ATTR_MSG:
-                text = payload.rstrip(b"\0").decode(errors="replace")
-    return code, text

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from errno import ENOENT
+from errno import EBUSY, ENOENT
 
 from amiguard.errors import FirewallError
+from amiguard.firewalls.bansets import BanSets
 from amiguard.firewalls.conntrack import Conntrack
-from amiguard.firewalls.elements import SINGLE, Kept, add, element, place_of, remove, upsert
-from amiguard.firewalls.layout import (
-    COUNTER,
-    allowances,
-    banned_set,
-    kept_of,
-    layout,
-    lookups,
-)
-from amiguard.firewalls.netlink import Message, Netlink, Refused
-from amiguard.firewalls.nftcounters import (
-    NOTHING,
-    counted,
-    counted_by_element,
-    read_counter,
-    read_element,
-    with_counter,
-)
+from amiguard.firewalls.elements import SINGLE, Kept, element, place_of, upsert
+from amiguard.firewalls.layout import COUNTER, allowances, banned_set, layout
+from amiguard.firewalls.monitor import Monitor
+from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.nftcounters import counted, read_counter
 from amiguard.firewalls.nftexpressions import FAMILIES
 from amiguard.firewalls.nftmessages import (
     NFNL_SUBSYS_NFTABLES,
     NLM_F_EXCL,
+    Kind,
     delete_table,
-    list_sets,
+    is_of,
+    kind_of,
+    list_parts,
     new_table,
-    set_name,
 )
-from amiguard.firewalls.refusals import explained
+from amiguard.firewalls.ownership import Ownership
+from amiguard.firewalls.refusals import explained, explaining
 from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import Ban, Drops, Target, Timestamp
+from amiguard.ports import Interference
 
-BATCH = 300
-"""Targets in one transaction: some 64 KiB, for the loop stands still while the kernel works on one."""
-READ_AT_ONCE = 100
-"""Elements asked for in one request: the answers must fit into the receive buffer."""
-
-Packed = dict[Kept, dict[bytes, bytes]]
-"""Elements by set and key."""
+ATTEMPTS = 3
+"""How often the layout is begun again because others changed something meanwhile and it is not whole."""
+PARTS = {
+    Kind.NEWOBJ: Kind.GETOBJ,
+    Kind.NEWSET: Kind.GETSET,
+    Kind.NEWCHAIN: Kind.GETCHAIN,
+    Kind.NEWRULE: Kind.GETRULE,
+}
+"""What a layout makes, and how to ask for it."""
 
 
 class Nftables:
@@ -56,14 +50,30 @@ class Nftables:
 
     enforces = True
 
-    def __init__(self, table: str = "amiguard", treatment: Treatment = DROP_ALL, *, counters: bool = False) -> None:
-        """With `counters` the kernel counts for each ban what it drops: that doubles the memory that a ban takes."""
+    def __init__(
+        self,
+        table: str = "amiguard",
+        treatment: Treatment = DROP_ALL,
+        *,
+        counters: bool = False,
+        owner: bool = False,
+    ) -> None:
+        """With `counters` the kernel counts for each ban what it drops: that doubles the memory that a ban takes.
+
+        With `owner` nobody else may change the table, where the kernel can do that."""
         self._table = table
         self._treatment = treatment
         self._counters = counters
         self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)
         self._conntrack = Conntrack()
-        self._kept: set[Kept] = set(SINGLE.values())
+        self._bans = BanSets(self._netlink, table, counters=counters)
+        self._ownership = Ownership(table, wanted=owner)
+        self._monitor = Monitor(table, self._netlink)
+
+    @property
+    def place(self) -> str:
+        """Which table."""
+        return f"nftables: table inet {self._table}"
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Lay out the table in one transaction that keeps every ban it holds, then put `bans` into it.
@@ -71,35 +81,54 @@ class Nftables:
         Until that transaction is done the old layout stands, and from then on the new one: no packet passes in between.
 
         Raises:
-            FirewallError: see `ports.Firewall`; EEXIST or EOPNOTSUPP: a table of this name is there and not amiguard's.
+            FirewallError: see `ports.Firewall`; EEXIST or EOPNOTSUPP: a table of this name is there and not amiguard's;
+                EPERM: it is another amiguard's; EBUSY: others tear it down as fast as it is laid out.
         """
-        found = await self._kept_by_kernel()
-        self._kept |= found or set()
-        await self._commit(layout(self._table, self._kept, allow, self._treatment))
-        await self._put(bans, now, fresh=found is None)
+        allowed = list(allow)
+        try:
+            with explaining(self._table):
+                for _ in range(ATTEMPTS):
+                    if await self._stands(allowed, bans, now):
+                        return
+        except FirewallError:
+            self._disturbed()
+            raise
+        self._disturbed()
+        raise FirewallError(f"other programs keep changing the table inet {self._table}", EBUSY)
+
+    async def watch(self) -> Interference:
+        """Wait for somebody else to change the table; where it is ours alone, for the loss of the socket that owns it.
+
+        Raises:
+            FirewallError: the kernel can't be heard; `start` makes it audible again.
+        """
+        if not self._ownership.exclusive:
+            return await self._monitor.interference()
+        await self._netlink.lost.wait()
+        self._netlink.lost.clear()
+        return Interference("the claim to the table was lost")
+
+    def lacks(self) -> Sequence[str]:
+        """Tell which of the ways to keep others from the table this kernel does not have."""
+        return self._ownership.lacks
 
     async def allow(self, targets: Iterable[Target]) -> None:
         """Replace the networks that are never dropped in one transaction: no packet meets half of them."""
-        await self._commit(allowances(self._table, targets))
+        with explaining(self._table):
+            await self._netlink.commit(allowances(self._table, targets))
 
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Drop these targets for what remains of their bans at `now`; nothing remains: skipped.
 
         Of two bans of one target the later in `bans` counts, and with it its strength. Many are done in several
         transactions, but each target in one: it is never let through in between."""
-        await self._put(bans, now, fresh=False)
+        with explaining(self._table):
+            await self._bans.put(bans, now, fresh=False)
 
     async def unban(self, targets: Sequence[Target]) -> None:
         """Let these targets through again. The ban of a network that holds one of them is another ban, and stays."""
-        for begin in range(0, len(targets), BATCH):
-            if begin:
-                await asyncio.sleep(0)
-            gone: Packed = {}
-            for target in targets[begin : begin + BATCH]:
-                for absolute in (True, False):
-                    self._take_out(gone, target, absolute)
-            if gone:
-                await self._commit(self._removals(gone))
+        with explaining(self._table):
+            await self._bans.remove(targets)
 
     async def interrupt(self, targets: Collection[Target]) -> None:
         """End conversations of UDP that this server was made to begin with these; see `Conntrack`."""
@@ -107,16 +136,7 @@ class Nftables:
 
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         """Return what was dropped of each of these that is banned, since then; nothing without `counters`."""
-        places = [(target, *place_of(target, absolute)) for target in targets for absolute in (True, False)]
-        found: dict[Target, Drops] = {}
-        for begin in range(0, len(places) if self._counters else 0, READ_AT_ONCE):
-            part = places[begin : begin + READ_AT_ONCE]
-            asked = [read_element(self._table, banned_set(kept).name, key) for _, kept, key in part]
-            for (target, _, _), answer in zip(part, await self._netlink.ask(asked), strict=True):
-                told = None if isinstance(answer, Refused) else counted_by_element(answer[0])
-                if told is not None:
-                    found[target] = told
-        return found
+        return await self._bans.drops(targets)
 
     async def total_drops(self) -> Drops:
         """Return what was dropped in all, since the table was made."""
@@ -126,69 +146,74 @@ class Nftables:
         return counted(answer[0])
 
     async def close(self) -> None:
-        """Free the socket; the bans stay in the kernel."""
+        """Free the sockets, and so the table for another amiguard; the bans stay in the kernel."""
+        self._disturbed()
         await self._netlink.close()
         await self._conntrack.close()
+        await self._ownership.close()
 
-    async def _put(self, bans: Sequence[Ban], now: Timestamp, *, fresh: bool) -> None:
-        """Put bans into their sets; `fresh`: no set has an element yet."""
-        for begin in range(0, len(bans), BATCH):
-            if begin:
-                await asyncio.sleep(0)
-            last = {ban.target: ban for ban in bans[begin : begin + BATCH] if ban.remaining(now) != 0}
-            known = {} if fresh else await self.drops(list(last))
-            packed: Packed = {}
-            gone: Packed = {}
-            for ban in last.values():
-                kept, key = place_of(ban.target, ban.absolute)
-                one = element(key, ban.remaining(now))
-                if self._counters:
-                    one = with_counter(one, known.get(ban.target, NOTHING))
-                packed.setdefault(kept, {})[key] = one
-                if not fresh:
-                    self._take_out(gone, ban.target, not ban.absolute)
-            if packed:
-                change = add if fresh else upsert
-                messages = self._growth(packed)
-                for kept, elements in packed.items():
-                    messages += change(self._table, banned_set(kept).name, elements.values())
-                await self._commit(messages + self._removals(gone))
-
-    def _take_out(self, gone: Packed, target: Target, absolute: bool) -> None:
-        kept, key = place_of(target, absolute)
-        if kept in self._kept:
-            gone.setdefault(kept, {})[key] = element(key, None)
-
-    def _removals(self, gone: Packed) -> list[Message]:
-        removals = (remove(self._table, banned_set(kept).name, elements.values()) for kept, elements in gone.items())
-        return [message for removal in removals for message in removal]
-
-    def _growth(self, wanted: Collection[Kept]) -> list[Message]:
-        """Return what makes the sets of prefix lengths that are new.
-
-        All lookups are written anew, so that two calls at once can't leave one twice or drop the other's. The table is
-        not made here: where it vanished, so did the allowlist, and only `start` brings both back. What is refused stays
-        on the list: the next ban that needs it meets ENOENT, and `start` lays it out."""
-        if self._kept.issuperset(wanted):
-            return []
-        self._kept.update(wanted)
-        return lookups(self._table, self._kept)
-
-    async def _kept_by_kernel(self) -> set[Kept] | None:
-        """Return the prefix lengths whose sets an earlier process left in the table; None = there is no table."""
+    async def withdraw(self) -> None:
+        """Delete the table with every ban in it; one that is gone already is no error."""
         try:
-            bodies = await self._netlink.dump(list_sets(self._table))
+            await self._netlink.commit([delete_table(self._table)])
         except FirewallError as error:
-            if error.errno == ENOENT:
-                return None
-            raise explained(error, self._table) from error
-        return {kept for body in bodies if (kept := kept_of(set_name(body)))}
+            if error.errno != ENOENT:
+                raise explained(error, self._table) from error
+        finally:
+            await self._netlink.close()
 
-    async def _commit(self, messages: Sequence[Message]) -> None:
+    def _disturbed(self) -> None:
+        """Have `watch` tell that not all is in force."""
+        self._monitor.close()
+        self._netlink.lost.set()
+
+    async def _stands(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> bool:
+        """Lay everything out and listen; False: somebody took something away before we listened."""
+        since = await self._monitor.leave()
+        self._netlink.lost.clear()
+        adopted = await self._bans.adopt()
+        while not await self._claim(allow, bans, now):
+            pass
+        await self._bans.put(bans, now, fresh=not adopted)
+        return self._ownership.exclusive or await self._monitor.rejoin(since) or await self._is_whole(allow)
+
+    async def _claim(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> bool:
+        """Make, adopt or repair the table in the strongest way that may work; False: try a weaker one."""
+        claim = await self._ownership.claim()
+        laid_out = layout(self._table, self._bans.kept, allow, self._treatment, self._ownership.flags)
         try:
-            await self._netlink.commit(messages)
-        except FirewallError as error:
-            raise explained(error, self._table) from error
+            await self._netlink.commit([*claim, *laid_out])
+        except Refused as error:
+            if self._ownership.needs_a_new_table(error):
+                await self._replace(allow, bans, now)
+            elif self._ownership.yields(error):
+                return False
+            else:
+                raise
+        return True
+
+    async def _replace(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> None:
+        """Make the table anew, for one that was made without an owner can't be claimed.
+
+        Meanwhile a second one drops in its place, also what only the kernel knows to be banned."""
+        bans = [*await self._bans.bans(now), *bans]
+        self._bans.kept.update(place_of(ban.target, ban.absolute)[0] for ban in bans)
+        deputy = BanSets(self._netlink, f"{self._table}_deputy", self._bans.kept, counters=False)
+        await self._netlink.commit(layout(deputy.table, deputy.kept, allow, self._treatment))
+        await deputy.put(bans, now, fresh=False)
+        claimed = layout(self._table, self._bans.kept, allow, self._treatment, self._ownership.flags)
+        await self._netlink.commit([delete_table(self._table), *claimed])
+        await self._bans.put(bans, now, fresh=False)
+        await self._netlink.commit([delete_table(deputy.table)])
+
+    async def _is_whole(self, allow: Sequence[Target]) -> bool:
+        """Whether the kernel has as many objects, sets, chains and rules in the table as were laid out."""
+        wanted = Counter(message.kind for message in layout(self._table, self._bans.kept, allow, self._treatment))
+        for new, get in PARTS.items():
+            bodies = await self._netlink.dump(list_parts(get, self._table))
+            if sum(is_of(self._table, body) for body in bodies) < wanted[kind_of(new)]:
+                return False
+        return True
 
 
 async def probe() -> str:
@@ -206,16 +231,15 @@ async def probe() -> str:
     ban = element(bytes(FAMILIES[4].length), 1000)
     netlink = Netlink(NFNL_SUBSYS_NFTABLES)
     try:
-        await netlink.commit(
-            [
-                new_table(table, NLM_F_EXCL),
-                *layout(table, kept, allow, DROP_ALL),
-                *upsert(table, banned_set(SINGLE[4, True]).name, [ban]),
-                delete_table(table),
-            ]
-        )
-    except FirewallError as error:
-        raise explained(error, table) from error
+        with explaining(table):
+            await netlink.commit(
+                [
+                    new_table(table, NLM_F_EXCL),
+                    *layout(table, kept, allow, DROP_ALL),
+                    *upsert(table, banned_set(SINGLE[4, True]).name, [ban]),
+                    delete_table(table),
+                ]
+            )
     finally:
         await netlink.close()
     return "nf_tables: atomic changes, bans that end by themselves, networks and allowlists, for IPv4 and IPv6"

@@ -10,7 +10,7 @@ from amiguard.firewalls.elements import (
     body_of,
     element,
 )
-from amiguard.firewalls.netlink import ATTRIBUTE, NFGENMSG, NLA_F_NESTED, Message, attribute, attributes
+from amiguard.firewalls.netlinkformat import ATTRIBUTE, NFGENMSG, NLA_F_NESTED, Message, attribute, attributes
 from amiguard.firewalls.nftmessages import NFPROTO_INET, NLM_F_CREATE, Kind, kind_of
 from amiguard.model import Drops
 

@@ -6,10 +6,10 @@ include/uapi/linux/netfilter/nf_tables.h."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Protocol, cast
 
-from amiguard.firewalls.netlink import HEADER, NFGENMSG, Message, attributes
+from amiguard.firewalls.netlinkformat import HEADER, NFGENMSG, Message, attributes
 from amiguard.firewalls.nftexpressions import FAMILIES, AddressSet, Expression
 from amiguard.sparing import without_init
 
@@ -23,7 +23,12 @@ NLM_F_EXCL = 0x200
 NLM_F_CREATE = 0x400
 NLM_F_APPEND = 0x800
 
+NFTA_TABLE = 1
+"""The attribute that names the table, in whatever is in one."""
 NFTA_SET_NAME = 2
+NFTA_GEN_ID = 1
+NFTA_GEN_PROC_PID = 2
+NFTA_GEN_PROC_NAME = 3
 NF_ACCEPT = 1
 
 BIG_ENDIAN_KEYS = b"\x00\x04\x02\x00\x00\x00"
@@ -36,15 +41,33 @@ class Kind(IntEnum):
     NEWTABLE = 0
     DELTABLE = 2
     NEWCHAIN = 3
+    GETCHAIN = 4
+    DELCHAIN = 5
     NEWRULE = 6
+    GETRULE = 7
     DELRULE = 8
     NEWSET = 9
     GETSET = 10
+    DELSET = 11
     NEWSETELEM = 12
     GETSETELEM = 13
     DELSETELEM = 14
+    NEWGEN = 15
+    GETGEN = 16
     NEWOBJ = 18
     GETOBJ = 19
+    DELOBJ = 20
+
+
+class TableFlag(IntFlag):
+    """What a table may be beside a table."""
+
+    DORMANT = 1
+    """It holds up no packet."""
+    OWNER = 2
+    """Only the socket that made it may change it (Linux 5.12)."""
+    PERSIST = 4
+    """It outlives that socket, and whoever comes next may own it (Linux 6.9)."""
 
 
 class _Encoder(Protocol):
@@ -66,9 +89,11 @@ def kind_of(kind: Kind) -> int:
     return NFNL_SUBSYS_NFTABLES << 8 | kind
 
 
-def new_table(table: str, flags: int = 0) -> Message:
-    """Create a table, or adopt the one that is there; NLM_F_EXCL in `flags` forbids the latter."""
-    attrs = [["NFTA_TABLE_NAME", table], ["NFTA_TABLE_FLAGS", 0]]
+def new_table(table: str, flags: int = 0, *, owned: int = 0) -> Message:
+    """Create a table, or adopt the one that is there; NLM_F_EXCL in `flags` forbids the latter.
+
+    `owned`: its own flags, see `TableFlag`."""
+    attrs = [["NFTA_TABLE_NAME", table], ["NFTA_TABLE_FLAGS", owned]]
     return _message(f"the table {table}", Kind.NEWTABLE, NLM_F_CREATE | flags, _table(), attrs)
 
 
@@ -95,6 +120,28 @@ def new_set(table: str, addresses: AddressSet, flags: set[str]) -> Message:
 def list_sets(table: str) -> Message:
     """Ask for all sets of a table, to be dumped."""
     return _message(f"the list of sets of table {table}", Kind.GETSET, 0, _set(), [["NFTA_SET_TABLE", table]])
+
+
+def list_parts(kind: Kind, table: str) -> Message:
+    """Ask for all chains, rules, sets or objects of a table, to be dumped; kernels may list those of others too."""
+    return _message(f"the list of what is in table {table}", kind, 0, _table(), [["NFTA_TABLE_NAME", table]])
+
+
+def list_elements(table: str, name: str) -> Message:
+    """Ask for all elements of a set, to be dumped."""
+    attrs = [["NFTA_SET_TABLE", table], ["NFTA_SET_NAME", name]]
+    return _message(f"the list of elements of set {name}", Kind.GETSETELEM, 0, _set(), attrs)
+
+
+def get_generation() -> Message:
+    """Ask which generation of all rules is in force: each transaction begins a new one."""
+    return Message("the number of the generation", kind_of(Kind.GETGEN), 0, NFGENMSG.pack(0, 0, 0))
+
+
+def is_of(table: str, body: bytes) -> bool:
+    """Whether an answer or event tells of this table, or of what is in it."""
+    names = (payload for kind, payload in attributes(body, NFGENMSG.size) if kind == NFTA_TABLE)
+    return body[:1] == bytes([NFPROTO_INET]) and next(names, b"") == table.encode() + b"\0"
 
 
 def set_name(body: bytes) -> str:

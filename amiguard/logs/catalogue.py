@@ -227,7 +227,8 @@ CATALOGUE: dict[Action, Entry] = {
         ("configuration",),
         ("change",),
         "success",
-        "Somebody removed amiguard's rules from the kernel; they are there again, with all bans.",
+        "Somebody else changed amiguard's part of the kernel; it is as it was, with all bans. `process.*` tells who it "
+        "was, where the kernel does.",
     ),
     Action.FIREWALL_FAILED: Entry(
         Level.ERROR,

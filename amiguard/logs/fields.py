@@ -38,6 +38,7 @@ NAMES = {
     "path": "file.path",
     "pid": "process.pid",
     "port": "server.port",
+    "process": "process.name",
     "reason": "event.reason",
     "service": "asterisk.service",
     "session": "asterisk.session_id",

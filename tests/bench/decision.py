@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from amiguard.asterisk.framing import Framer
 from amiguard.guard import Guard
 from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
-from amiguard.ports import Change, Saved
+from amiguard.ports import Change, Interference, Saved
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import STEP
 from tests.lab.captures import BANNER
@@ -24,6 +25,7 @@ BANTIME = 432_000_000
 
 class NoFirewall:
     enforces = True
+    place = "nowhere"
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None: ...
     async def allow(self, targets: Iterable[Target]) -> None: ...
@@ -37,6 +39,14 @@ class NoFirewall:
         return Drops(0, 0)
 
     async def close(self) -> None: ...
+    async def withdraw(self) -> None: ...
+
+    async def watch(self) -> Interference:
+        forever: asyncio.Future[Interference] = asyncio.get_running_loop().create_future()
+        return await forever
+
+    def lacks(self) -> Sequence[str]:
+        return ()
 
 
 class NoStore:

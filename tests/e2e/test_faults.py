@@ -6,12 +6,13 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import pytest
 
 from amiguard.errors import ControlError
-from tests.lab.daemon import Daemon, unprivileged
+from tests.lab.daemon import Daemon, Site, unprivileged
 from tests.lab.guessing import attacker
 from tests.lab.stage import Stage
 from tests.lab.waiting import until
@@ -22,35 +23,51 @@ FIRST, SECOND = "198.18.0.7", "198.18.0.8"
 PIPE_SIZE = 4096
 
 
-async def test_a_new_ban_brings_a_flushed_firewall_back_with_all_earlier_bans(place: Stage) -> None:
+async def test_a_flush_of_all_rules_passes_over_what_amiguard_owns(place: Stage) -> None:
     daemon = await place.site.up()
     await place.guess(FIRST, times=5)
     await daemon.told("ban")
     place.namespace.run(["nft", "flush", "ruleset"])
-    assert await place.arrives(FIRST)
+    assert not await place.arrives(FIRST)
 
     await place.guess(SECOND, times=5)
 
     await daemon.told("ban", 2)
-    assert len(daemon.lines("firewall-healed")) == 1
+    assert daemon.lines("firewall-healed") == []
     assert set(place.site.kernel()) == {FIRST, SECOND}
-    assert not await place.arrives(FIRST)
 
 
-async def test_a_banned_attacker_who_is_heard_again_brings_a_flushed_firewall_back(place: Stage) -> None:
+async def test_what_anybody_may_change_is_back_at_once_with_all_bans(place: Stage) -> None:
+    place.site.settings["FIREWALL_OWNER"] = "false"
     daemon = await place.site.up()
     await place.guess(FIRST, SECOND, times=5)
     await daemon.told("ban", 2)
+
     place.namespace.run(["nft", "flush", "ruleset"])
 
-    async def healed() -> bool:
-        await place.guess(FIRST)
-        return bool(daemon.lines("firewall-healed"))
-
-    await until(healed, timeout=10, what="the firewall is healed")
+    (line,) = await daemon.told("firewall-healed")
+    assert line["process.name"] == "nft"
     assert set(place.site.kernel()) == {FIRST, SECOND}
-    assert not await place.arrives(SECOND)
+    assert not await place.arrives(FIRST)
     assert len(daemon.lines("ban")) == 2
+
+
+async def test_a_second_daemon_in_the_same_table_says_so_and_ends(place: Stage, tmp_path: Path) -> None:
+    daemon = await place.site.up()
+    await place.guess(FIRST, times=5)
+    await daemon.told("ban")
+    other = Site(place.namespace, tmp_path, dict(place.site.settings))
+
+    second = other.start()
+
+    await until(lambda: second.process.poll() is not None, what="the second daemon ends")
+    assert second.process.returncode == 1
+    assert "AMIGUARD_FIREWALL_TABLE" in second.lines("firewall-failed")[0]["message"]
+    other.settings["FIREWALL_TABLE"] = "amiguard2"
+    third = other.start()
+    await third.told("ami-connected")
+    assert await third.stop() == 0
+    assert not await place.arrives(FIRST)
 
 
 async def test_when_asterisk_restarts_the_daemon_goes_on(place: Stage) -> None:

@@ -70,7 +70,7 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
             "allowed": ["127.0.0.0/8", "::1"],
         },
     ),
-    Action.READY: ("the firewall is in place", {"bans": 12, "allowed": 2}),
+    Action.READY: ("the firewall is in place", {"bans": 12, "allowed": 2, "lacks": []}),
     Action.STOP: ("amiguard stops; bans stay in the kernel", {}),
     Action.SETTINGS_RELOADED: (
         "new settings are in force: AMIGUARD_MAXRETRY",
@@ -163,7 +163,10 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
             "homes": ["198.51.100.7"],
         },
     ),
-    Action.FIREWALL_HEALED: ("the firewall was laid out anew, with every ban", {"bans": 12}),
+    Action.FIREWALL_HEALED: (
+        "the table was deleted; the firewall was laid out anew, with every ban",
+        {"bans": 12, "process": "nft", "pid": 4711},
+    ),
     Action.FIREWALL_FAILED: (
         "the kernel refused bans; they are tried again",
         {"error": FirewallError("Operation not permitted", 1), "waiting": 3},

@@ -12,7 +12,7 @@ from amiguard.errors import FirewallError, StoreError
 from amiguard.guard import Guard
 from amiguard.model import Address, Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
-from amiguard.ports import Change, Notice, Saved
+from amiguard.ports import Change, Interference, Notice, Saved
 from tests.lab.journal import RecordingJournal
 
 POLICY = Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000)
@@ -31,6 +31,8 @@ class RecordingFirewall:
     enforces: bool = True
     starts: int = 0
     transactions: int = 0
+    place: str = "memory"
+    disturbed: asyncio.Queue[Interference] = field(default_factory=asyncio.Queue)
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         self._check()
@@ -68,6 +70,15 @@ class RecordingFirewall:
     async def total_drops(self) -> Drops:
         self._check()
         return Drops(7, 2800)
+
+    async def watch(self) -> Interference:
+        return await self.disturbed.get()
+
+    def lacks(self) -> Sequence[str]:
+        return ()
+
+    async def withdraw(self) -> None:
+        self.dropped.clear()
 
     async def close(self) -> None:
         pass

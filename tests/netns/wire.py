@@ -70,6 +70,11 @@ class Wire:
             except BlockingIOError:
                 return self._seen
 
+    def forget(self) -> None:
+        """Forget what has reached the server so far."""
+        self.received()
+        self._seen.clear()
+
     async def passes(self, *sources: str) -> None:
         """Assert that a datagram from each of these arrives."""
         for source in sources:
@@ -98,6 +103,12 @@ class Wire:
         """Return what `nft -j` says to a command."""
         listed: list[dict[str, Any]] = json.loads(self.server.run(["nft", "-j", *command]).stdout)["nftables"]
         return listed
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables, without the empty ones that only tell of a running firewall."""
+        # without -j: nft 1.0.6 crashes on a table with just one flag, as a table has whose owner is gone
+        names = [line.split()[-1] for line in self.server.run(["nft", "list", "tables"]).stdout.splitlines()]
+        return [name for name in names if not name.endswith("_lock")]
 
     def elements(self, name: str, table: str = "amiguard") -> dict[str, dict[str, Any]]:
         """Return the elements of a set with their `timeout` and `expires` (seconds), as nft prints them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from amiguard.settings.kinds import ALL, FirewallKind, PortRanges, Switch, Verdict
+from amiguard.settings.kinds import ALL, FirewallKind, PortRanges, Switch, TableName, Verdict
 
 
 class FirewallGroup(BaseModel):
@@ -23,4 +23,12 @@ class FirewallGroup(BaseModel):
     )
     firewall_counters: Switch = Field(
         False, description="count packets and bytes for each ban; doubles the kernel memory that a ban takes"
+    )
+    firewall_table: TableName = Field(
+        "amiguard", description="the nftables table; a second amiguard on one host needs a table of its own"
+    )
+    firewall_owner: Switch = Field(
+        default=True,
+        description="let nobody else change the table, where the kernel can (Linux 6.9): `nft flush ruleset` passes "
+        "over it; `false` = administrators may, and what they take away is put back",
     )

@@ -20,7 +20,7 @@ from amiguard.firewalls.elements import (
     remove,
     upsert,
 )
-from amiguard.firewalls.netlink import HEADER, Message
+from amiguard.firewalls.netlinkformat import HEADER, Message
 from amiguard.firewalls.nftmessages import Kind, kind_of
 from amiguard.model import Target, target_of
 

@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amiguard.firewalls.netlink import attributes
+from amiguard.firewalls.netlinkformat import attributes
 from amiguard.firewalls.nftmessages import set_name
 
 

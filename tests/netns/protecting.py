@@ -1,0 +1,57 @@
+"""A guard over the real kernel: its bans come from a store that remembers them, its log is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from amiguard.firewalls.nftables import Nftables
+from amiguard.guard import Guard
+from amiguard.journal import Action
+from amiguard.model import Ban, Target
+from amiguard.policy import Policy
+from amiguard.ports import Saved
+from tests.lab.journal import Line, RecordingJournal
+from tests.lab.waiting import until
+from tests.lab.world import RecordingStore
+
+
+def now() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+@dataclass
+class Protected:
+    firewall: Nftables
+    store: RecordingStore
+    journal: RecordingJournal
+    guard: Guard
+
+    def healed(self) -> list[Line]:
+        return self.journal.of(Action.FIREWALL_HEALED)
+
+    async def healed_once_more(self, than: int) -> Line:
+        await until(lambda: len(self.healed()) > than, what="the firewall is healed")
+        return self.healed()[than]
+
+
+@asynccontextmanager
+async def protecting(
+    *bans: Ban, firewall: Nftables | None = None, allow: Sequence[Target] = ()
+) -> AsyncIterator[Protected]:
+    """Run a guard that was told of `bans` by its store."""
+    used, store, journal = firewall or Nftables(), RecordingStore(Saved(bans)), RecordingJournal()
+    policy = Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000)
+    guard = Guard(policy, allow, firewall=used, store=store, notifiers=[], journal=journal, clock=now)
+    await guard.start()
+    running = asyncio.create_task(guard.run())
+    try:
+        yield Protected(used, store, journal, guard)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await guard.close()
+        await used.close()

@@ -1,0 +1,124 @@
+"""Banned senders of both families send as fast as they can while the firewall restarts, bans them again, is healed.
+
+Each test goes on until a million of their packets have come in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from amiguard.firewalls.nftables import Nftables
+from tests.lab.netns import NetworkNamespace
+from tests.lab.waiting import until
+from tests.netns.protecting import now, protecting
+from tests.netns.wire import PORT, SERVERS, V4, V6, Wire, ban, sources_of
+
+pytestmark = pytest.mark.netns
+
+ENOUGH = 1_000_000
+ROUNDS = 10
+MORE = 1_000
+BANS = [ban(V4), ban(V6)]
+
+
+@contextmanager
+def under_fire(wire: Wire) -> Iterator[Fire]:
+    """Send from both banned sources without a pause."""
+    script = Path(__file__).with_name("blaster.py")
+    blasters = []
+    for source, server in zip((V4, V6), SERVERS, strict=True):
+        argv = [sys.executable, str(script), source, server, str(PORT)]
+        blasters.append(wire.attacker.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    for blaster in blasters:
+        assert blaster.stdout
+        blaster.stdout.readline()
+    try:
+        yield Fire(wire.server, wire.device)
+    finally:
+        for blaster in blasters:
+            blaster.communicate(timeout=10)
+
+
+class Fire:
+    """Counts what came in at the server's device, dropped or not."""
+
+    def __init__(self, server: NetworkNamespace, device: str) -> None:
+        self._server, self._device = server, device
+        self._before = self._arrived()
+        self._asked = 0
+
+    def goes_on(self) -> bool:
+        """Whether too few packets came in yet, or too few times was something done meanwhile."""
+        self._asked += 1
+        return self._asked <= ROUNDS or self._arrived() - self._before < ENOUGH
+
+    def _arrived(self) -> int:
+        (link,) = json.loads(self._server.run(["ip", "-j", "-s", "link", "show", self._device]).stdout)
+        return int(link["stats64"]["rx"]["packets"])
+
+
+@pytest.mark.parametrize("owner", [True, False])
+async def test_no_packet_of_a_banned_source_passes_while_the_firewall_restarts(wire: Wire, owner: bool) -> None:
+    firewall = Nftables(owner=owner)
+    await firewall.start([], BANS, 0)
+    with under_fire(wire) as fire:
+        while fire.goes_on():
+            for _ in range(ROUNDS):
+                await firewall.close()
+                firewall = Nftables(owner=owner)
+                await firewall.start([], BANS, 0)
+    await firewall.close()
+    assert sources_of(wire.received()) == set()
+
+
+async def test_no_packet_of_a_banned_source_passes_while_he_is_banned_again(wire: Wire, firewall: Nftables) -> None:
+    await firewall.ban(BANS, 0)
+    with under_fire(wire) as fire:
+        while fire.goes_on():
+            for number in range(ROUNDS * 20):
+                again = [ban(V4, 600_000 + number), ban(V6, 600_000 + number)]
+                await firewall.ban([*again, ban(f"10.0.0.0/{8 + number % 20}")], 0)
+    assert sources_of(wire.received()) == set()
+
+
+async def test_no_packet_of_a_banned_source_passes_while_somebody_flushes_what_amiguard_owns(wire: Wire) -> None:
+    async with protecting(*BANS, firewall=Nftables(owner=True)):
+        with under_fire(wire) as fire:
+            while fire.goes_on():
+                for _ in range(ROUNDS):
+                    wire.server.run(["nft", "flush", "ruleset"])
+    assert sources_of(wire.received()) == set()
+
+
+async def test_no_packet_of_a_banned_source_passes_while_his_table_is_made_anew_for_an_owner(wire: Wire) -> None:
+    for _ in range(5):
+        firewall = Nftables()
+        await firewall.start([], BANS, now())
+        await firewall.close()
+        with under_fire(wire):
+            firewall = Nftables(owner=True)
+            await firewall.start([], BANS, now())
+            await firewall.close()
+        wire.server.run(["nft", "delete", "table", "inet", "amiguard"])
+    assert sources_of(wire.received()) == set()
+
+
+async def test_where_anybody_may_flush_the_hole_closes_at_once(wire: Wire) -> None:
+    async with protecting(*BANS) as protected:
+        with under_fire(wire) as fire:
+            heals = 0
+            while fire.goes_on():
+                wire.server.run(["nft", "flush", "ruleset"])
+                await protected.healed_once_more(than=heals)
+                heals += 1
+                assert sources_of(wire.received()) <= {V4, V6}
+                wire.forget()
+                before = wire.drops()
+                await until(lambda limit=before + MORE: wire.drops() > limit)  # type: ignore[misc]
+                assert wire.received() == set()
