@@ -11,7 +11,7 @@ from amiguard.enforcement import RETRY, Enforcement
 from amiguard.errors import FirewallError
 from amiguard.journal import Action, Journal
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Origin, Target
-from amiguard.ports import Disallowed
+from amiguard.ports import Disallowed, Resolved
 from amiguard.recorder import Recorder
 
 STEP = 1_000
@@ -43,8 +43,21 @@ class Exemptions:
         self._one_at_a_time = asyncio.Lock()
         """Held from reading the allowlist until the kernel has it: or an older list would overwrite a newer one."""
 
-    def adopt(self, allowed: Iterable[Allowed]) -> None:
-        """Take up what the store remembers; what was decided since wins."""
+    @property
+    def names(self) -> list[str]:
+        """The names that stand for somebody now."""
+        return [comment for (origin, comment), targets in self._told.items() if origin is AllowOrigin.NAME and targets]
+
+    def adopt(self, allowed: Iterable[Allowed], names: Iterable[Resolved] = ()) -> None:
+        """Take up what the store remembers; what was decided since wins.
+
+        So a name has its last good answer also after a restart without DNS."""
+        for name in names:
+            if (AllowOrigin.NAME, name.name) not in self._told:
+                self._told[AllowOrigin.NAME, name.name] = frozenset(name.addresses)
+                for target in name.addresses:
+                    self._allowlist.add(Allowed(target, AllowOrigin.NAME, name.name))
+                self._apply(name.addresses)
         new = [entry for entry in allowed if entry.target not in self._runtime]
         for entry in new:
             self._runtime[entry.target] = entry
@@ -60,6 +73,8 @@ class Exemptions:
         if now == before:
             return
         self._told[origin, comment] = now
+        if origin is AllowOrigin.NAME:
+            self._recorder.record(Resolved(comment, tuple(sorted(now))))
         for target in now - before:
             self._allowlist.add(Allowed(target, origin, comment))
         for target in before - now:

@@ -97,7 +97,7 @@ class Guard:
             FirewallError: the kernel refuses the layout.
         """
         saved = await self._recorder.open()
-        self.exemptions.adopt(saved.allowed)
+        self.exemptions.adopt(saved.allowed, saved.names)
         self.presence.restore(saved.phones, self._clock())
         try:
             await self._enforcement.start(self._allowlist.targets(), saved)

@@ -57,7 +57,7 @@ class Parts:
         self._ami = ami_source(settings, guard, self._trunks.follow, journal, clock)
         self._intake = log_intake(settings, guard, journal, clock)
         self._log = None if self._intake is None else log_source(settings, self._intake, positions, journal, clock)
-        self._watching = Watching(settings, guard.exemptions.set, journal)
+        self._watching = Watching(settings, guard.exemptions.set, journal, guard.exemptions.names)
         self._group: asyncio.TaskGroup
         self._tasks: dict[Part, asyncio.Task[None]] = {}
         self._tell_the_guard()

@@ -123,6 +123,7 @@ class Saved:
     allowed: Sequence[Allowed] = ()
     """What an administrator allowed while amiguard ran."""
     phones: Sequence[Phone] = ()
+    names: Sequence[Resolved] = ()
 
 
 class Ending(StrEnum):
@@ -148,7 +149,15 @@ class Disallowed:
     target: Target
 
 
-Change = Ban | Ended | Position | Allowed | Disallowed | Phone
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a name of the settings stands for from now on; for nobody, if it is not among them any more."""
+
+    name: str
+    addresses: tuple[Target, ...]
+
+
+Change = Ban | Ended | Position | Allowed | Disallowed | Resolved | Phone
 
 
 class Store(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
 from amiguard.model import Allowed, Phone
-from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Saved, Store
+from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Resolved, Saved, Store
 
 BATCH = 1_000
 MAX_WAITING = 50_000
@@ -121,6 +121,8 @@ def _subject(change: Change) -> tuple[str, str]:
     """Return what a later change of the same replaces: a kind of thing, and which."""
     if isinstance(change, Position):
         return "position", change.path
+    if isinstance(change, Resolved):
+        return "name", change.name
     if isinstance(change, Phone):
         return "phone", f"{change.address} {change.account}"
     return "allowed" if isinstance(change, Allowed | Disallowed) else "ban", change.target

@@ -5,7 +5,7 @@ What nobody configured is not imported."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,13 +33,13 @@ HOST = ("own address", "gateway", "resolver")
 
 
 class Watching:
-    """Watches what is around this server, and tells who is therefore never banned."""
+    """Watches what is around this server, and tells who is therefore never banned. `names` are allowed from before."""
 
-    def __init__(self, settings: Settings, tell: Tell, journal: Journal) -> None:
+    def __init__(self, settings: Settings, tell: Tell, journal: Journal, names: Iterable[str] = ()) -> None:
         self._settings = settings
         self._tell = tell
         self._journal = journal
-        self._told: set[Key] = set()
+        self._told: set[Key] = {(AllowOrigin.NAME, name) for name in names}
         self._changed = asyncio.Event()
 
     def reconfigure(self, settings: Settings) -> None:

@@ -57,6 +57,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE offenders ADD COLUMN times TEXT NOT NULL DEFAULT '[]'",
         "UPDATE offenders SET times = json_array(last)",
     ),
+    (
+        """CREATE TABLE names ( -- of IGNOREIP, and what they stand for
+            name      TEXT PRIMARY KEY,
+            addresses TEXT NOT NULL -- JSON array
+        ) WITHOUT ROWID""",
+    ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
 
@@ -76,6 +82,12 @@ SAVE_ALLOWED = "INSERT OR REPLACE INTO allowed VALUES (?, ?)"
 END_ALLOWED = "DELETE FROM allowed WHERE target = ?"
 
 LOAD_ALLOWED = "SELECT target, comment FROM allowed"
+
+SAVE_NAME = "INSERT OR REPLACE INTO names VALUES (?, ?)"
+
+FORGET_NAMES = "DELETE FROM names WHERE addresses = '[]'"
+
+LOAD_NAMES = "SELECT name, addresses FROM names"
 
 SAVE_PHONE = "INSERT OR REPLACE INTO phones VALUES (?, ?, ?)"
 

@@ -24,7 +24,7 @@ from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
 from amiguard.model import Allowed, AllowOrigin, Ban, Phone, Target, Timestamp
 from amiguard.policy import RECIDIVE_FINDTIME
-from amiguard.ports import Change, Disallowed, Ended, Position, Saved
+from amiguard.ports import Change, Disallowed, Ended, Position, Resolved, Saved
 from amiguard.stores import schema
 from amiguard.stores.faults import explained
 from amiguard.stores.rows import Row, bans_of, row_of, times_of
@@ -171,7 +171,11 @@ async def prepare(connection: aiosqlite.Connection, path: Path, now: Timestamp) 
         ]
         positions = [Position(*row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
         phones = [Phone(*row) for row in await connection.execute_fetchall(schema.LOAD_PHONES)]
-        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), times, positions, allowed, phones)
+        names = [
+            Resolved(name, tuple(map(Target, json.loads(addresses))))
+            for name, addresses in await connection.execute_fetchall(schema.LOAD_NAMES)
+        ]
+        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), times, positions, allowed, phones, names)
 
 
 async def load_bans(connection: aiosqlite.Connection) -> list[Ban]:
@@ -209,9 +213,13 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
         elif kind is Position:
             yield schema.SAVE_POSITION, [astuple(change) for change in group if isinstance(change, Position)]
         elif kind is Phone:
-            phones = [phone for phone in group if isinstance(phone, Phone)]
-            yield schema.END_PHONE, [(phone.address, phone.account) for phone in phones]
-            yield schema.SAVE_PHONE, list({phone[:2]: phone for phone in phones if phone.until}.values())
+            last = {phone[:2]: phone for phone in group if isinstance(phone, Phone)}
+            yield schema.END_PHONE, list(last)
+            yield schema.SAVE_PHONE, [phone for phone in last.values() if phone.until]
+        elif kind is Resolved:
+            names = [one for one in group if isinstance(one, Resolved)]
+            yield schema.SAVE_NAME, [(one.name, json.dumps(one.addresses)) for one in names]
+            yield schema.FORGET_NAMES, None
         elif kind is Allowed:
             yield schema.SAVE_ALLOWED, [(one.target, one.comment) for one in group if isinstance(one, Allowed)]
         elif kind is Disallowed:

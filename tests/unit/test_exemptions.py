@@ -9,7 +9,7 @@ import pytest
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.journal import Action
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Reason, Target
-from amiguard.ports import Disallowed, Saved
+from amiguard.ports import Disallowed, Resolved, Saved
 from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, World, attack
 
@@ -198,3 +198,19 @@ async def test_many_changes_at_once_end_in_what_was_said_last() -> None:
         await asyncio.gather(*(ask.disallow(Target(f"198.51.100.{number}")) for number in range(49)))
 
         assert set(world.firewall.allowed) == {"127.0.0.0/8", "198.51.100.49"}
+
+
+async def test_a_name_has_its_last_answer_also_after_a_restart_without_dns() -> None:
+    world = World(allow=())
+    async with world.running() as guard:
+        guard.exemptions.set(AllowOrigin.NAME, "office.example.org", [ATTACKER])
+        await until(lambda: Resolved("office.example.org", (ATTACKER,)) in world.store.changes)
+    after = World(allow=())
+    after.store.saved = Saved(names=[Resolved("office.example.org", (ATTACKER,))])
+    async with after.running() as guard:
+        assert after.firewall.allowed == [ATTACKER]
+        assert guard.exemptions.names == ["office.example.org"]
+
+        guard.exemptions.set(AllowOrigin.NAME, "office.example.org", [])
+        await until(lambda: not after.firewall.allowed)
+        await until(lambda: Resolved("office.example.org", ()) in after.store.changes)

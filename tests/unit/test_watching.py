@@ -63,12 +63,13 @@ async def test_a_reload_takes_back_what_is_no_longer_wanted_and_nothing_else(mon
         return {"own address": frozenset({"192.0.2.2"}), "gateway": frozenset({"192.0.2.1"})}
 
     monkeypatch.setattr(host, "look", look)
-    watched = Watching(settings(ami_host="192.0.2.5"), tell, RecordingJournal())
+    watched = Watching(settings(ami_host="192.0.2.5"), tell, RecordingJournal(), ["of.yesterday.example.org"])
     task = asyncio.create_task(watched.run())
     try:
         own, ami = (AllowOrigin.SELF, "own address"), (AllowOrigin.SELF, "AMI server 192.0.2.5")
         await until(lambda: own in now)
         assert now[ami] == {"192.0.2.5"}
+        assert now[AllowOrigin.NAME, "of.yesterday.example.org"] == set()
         watched.reconfigure(settings(ami_host="192.0.2.6"))
         await until(lambda: not now[ami])
         assert ("own address", set()) not in history

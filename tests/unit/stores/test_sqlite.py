@@ -11,9 +11,9 @@ import pytest
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action
-from amiguard.model import Allowed, AllowOrigin, Ban, Origin, Reason, Target
+from amiguard.model import Address, Allowed, AllowOrigin, Ban, Origin, Phone, Reason, Target
 from amiguard.policy import RECIDIVE_FINDTIME
-from amiguard.ports import Disallowed, Ended, Ending, Position
+from amiguard.ports import Disallowed, Ended, Ending, Position, Resolved
 from amiguard.stores import schema, sqlite
 from amiguard.stores.sqlite import REMEMBERED, SqliteStore
 from tests.lab.journal import RecordingJournal
@@ -246,3 +246,22 @@ async def test_it_remembers_when_somebody_was_banned_of_late(store: SqliteStore)
     assert saved.times == {GUESSER: tuple(range(NOW + 10, NOW + 30)), "192.0.2.2": (NOW,)}
 
     assert not (await store.open(NOW + 29 + RECIDIVE_FINDTIME + 1)).times
+
+
+async def test_phones_come_back_as_last_told_while_they_can_live(store: SqliteStore) -> None:
+    one, two, three = (Phone(Address(Target(f"192.0.2.{number}")), "6001", NOW + HOUR) for number in (1, 2, 3))
+    await store.open(NOW)
+    await store.write([one, two, one._replace(until=NOW + 2 * HOUR), two._replace(until=0)])
+    await store.write([three, three._replace(until=0), three])
+
+    assert (await store.open(NOW)).phones == [three, one._replace(until=NOW + 2 * HOUR)]
+    assert (await store.open(NOW + HOUR)).phones == [one._replace(until=NOW + 2 * HOUR)]
+
+
+async def test_a_name_comes_back_with_its_last_addresses(store: SqliteStore) -> None:
+    addresses = (Target("192.0.2.1"), Target("2001:db8::1"))
+    await store.open(NOW)
+    await store.write([Resolved("a.example.org", addresses[:1]), Resolved("b.example.org", addresses)])
+    await store.write([Resolved("a.example.org", addresses), Resolved("b.example.org", ())])
+
+    assert (await store.open(NOW)).names == [Resolved("a.example.org", addresses)]
