@@ -96,8 +96,11 @@ def addresses(daemon: Daemon, action: str) -> list[str]:
     return [line["source.ip"] for line in daemon.lines(action)]
 
 
-async def test_an_office_is_not_banned_for_one_phone_but_for_a_guesser(asterisk: Asterisk, tmp_path: Path) -> None:
-    async with guarded(asterisk, tmp_path, [asterisk.json_log, asterisk.full_log], WAITS) as daemon:
+@pytest.mark.parametrize("settings", [WAITS, {}], ids=["ami", "json log alone"])
+async def test_an_office_is_not_banned_for_one_phone_but_for_a_guesser(
+    asterisk: Asterisk, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    async with guarded(asterisk, tmp_path, [asterisk.json_log, asterisk.full_log], settings) as daemon:
         for account in PHONES:
             assert await registered(asterisk, OFFICE, account, f"pw{account}") == 200
         wrong = PHONES[-1]
