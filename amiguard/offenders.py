@@ -25,8 +25,25 @@ def offender(address: Address, rules: Rulebook, enforcement: Enforcement, allowl
         "earlier": enforcement.history.earlier(address),
         "tried": [{"account": name, "failures": failures} for name, failures in rules.names.names(address, now)],
         "logins": rules.logins.accounts(address),
+        "phones": phones(address, rules, now),
+        "trunk": rules.presence.is_trunk(address),
         "rules": counts(address, rules, now),
     }
+
+
+def phones(address: Address, rules: Rulebook, now: Timestamp) -> list[Told]:
+    """Return the accounts that are known to be at `address`, and how they fail themselves."""
+    limit = max(rules.policy.maxretry, rules.policy.protected_maxretry)
+    return [
+        {
+            "account": phone.account,
+            "until": iso(phone.until),
+            "failures": rules.protected.count(address, phone.account, now),
+            "limit": limit,
+        }
+        for phone in rules.presence.phones(address)
+        if phone.until > now
+    ]
 
 
 def counts(address: Address, rules: Rulebook, now: Timestamp) -> Told:

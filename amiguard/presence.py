@@ -105,6 +105,10 @@ class Presence:
         """Return the accounts that were at an address, those first seen longest ago first; some may have left."""
         return list(self._accounts.get(address, ()))
 
+    def phones(self, address: Address) -> list[Phone]:
+        """Return what is known of an address; some of it may be over."""
+        return [Phone(address, account, self._until[address, account]) for account in self.accounts(address)]
+
     def tell_trunk(self, name: str, addresses: Collection[Address]) -> None:
         """Replace the addresses of a trunk that this server registers with; none = it registers there no more."""
         if addresses:

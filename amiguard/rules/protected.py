@@ -62,6 +62,11 @@ class Protected:
         """Return how many failures of this phone count."""
         return self._jail.failures(_key(failure.address, failure.account))
 
+    def count(self, address: Address, account: str, now: Timestamp) -> int:
+        """Return how many failures of a phone lie within the window that ends at `now`."""
+        known = self._jail.find(_key(address, account))
+        return 0 if known is None else sum(at >= now - self._policy.findtime for at in known.times)
+
     def forget(self, address: Address) -> None:
         """Drop what was counted of the phones at an address."""
         for account in self._presence.accounts(address):

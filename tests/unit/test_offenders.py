@@ -98,3 +98,18 @@ async def test_a_dry_run_decides_alike_and_its_line_says_that_nothing_is_dropped
         (line,) = world.journal.of(Action.BAN)
         assert (line.fields["outcome"], line.fields["reason"]) == ("unknown", "dry-run")
         assert ask(guard)["banned"]
+
+
+async def test_it_tells_which_phones_are_known_there_and_how_they_fail() -> None:
+    world = World(policy=replace(POLICY, protected_maxretry=50))
+    async with world.running() as guard:
+        guard.observe(guess()._replace(name="SuccessfulAuth", using_password=True), "ami")
+        for number in range(7):
+            guard.observe(guess(session=f"call-{number}"), "ami")
+        guard.presence.tell_trunk("sip.example.org", [ATTACKER])
+        told = ask(guard)
+
+        (phone,) = told["phones"]
+        assert (phone["account"], phone["failures"], phone["limit"]) == (guess().account, 7, 50)
+        assert told["trunk"] is True
+        assert told["rules"]["jail"]["count"] == 0
