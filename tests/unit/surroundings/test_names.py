@@ -34,7 +34,6 @@ async def zone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator
         conf.write_text("nameserver 127.0.0.1\n")
 
         monkeypatch.setattr(edge, "HOSTS", tmp_path / "hosts")
-        monkeypatch.setattr(edge, "PATIENCE", 0.3)
         monkeypatch.setattr(edge, "Resolver", lambda: _at(Resolver(str(conf)), port))
         yield zone
 
@@ -84,11 +83,14 @@ async def test_a_name_stands_for_its_addresses_of_both_versions_and_a_change_is_
 
 
 @pytest.mark.parametrize("fault", ["dead", "broken", "gone", "empty"])
-async def test_the_last_good_answer_holds_while_dns_is_dead_or_answers_nothing(zone: Zone, fault: str) -> None:
+async def test_the_last_good_answer_holds_while_dns_is_dead_or_answers_nothing(
+    zone: Zone, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zone.records = {(NAME, "A"): ["192.0.2.1"]}
     async with following(NAME) as followed:
         await until(lambda: followed.now.get(NAME) == {"192.0.2.1"})
         if fault == "dead":
+            monkeypatch.setattr(edge, "PATIENCE", 0.2)
             zone.dead = True
         elif fault == "broken":
             zone.broken = {(NAME, "A"), (NAME, "AAAA")}
@@ -100,6 +102,7 @@ async def test_the_last_good_answer_holds_while_dns_is_dead_or_answers_nothing(z
             await until(lambda: zone.asked[NAME, "A"] > asked + 2)
         assert followed.now[NAME] == {"192.0.2.1"}
 
+        monkeypatch.setattr(edge, "PATIENCE", 5.0)
         zone.dead, zone.broken, zone.records = False, set(), {(NAME, "A"): ["192.0.2.9"]}
         await until(lambda: followed.now[NAME] == {"192.0.2.9"})
         assert [line.action for line in followed.journal.lines] == [Action.NAME_FAILED, Action.NAME_RECOVERED]
