@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+COMPLETED = 50
+"""Addresses that the shell's completion offers."""
+
 Socket = Annotated[
     Path | None, typer.Option("--socket", help="The daemon's control socket.", show_default="AMIGUARD_CONTROL_SOCKET")
 ]
@@ -49,6 +52,26 @@ def asked(question: Coroutine[Any, Any, T]) -> T:
     except ControlError as error:
         complain(str(error))
         raise typer.Exit(UNREACHABLE) from None
+
+
+def banned_now(incomplete: str) -> list[str]:
+    """Return who is banned and begins like this, for the shell's completion; nobody where that can't be told."""
+    from amiguard.control.client import ControlClient
+    from amiguard.settings import control_socket
+
+    async def some() -> list[str]:
+        found = []
+        async for ban in ControlClient(control_socket()).bans():
+            if ban["address"].startswith(incomplete):
+                found.append(ban["address"])
+            if len(found) == COMPLETED:
+                break
+        return found
+
+    try:
+        return asyncio.run(some())
+    except (ControlError, SettingsError):
+        return []
 
 
 def target_of(text: str) -> Target:

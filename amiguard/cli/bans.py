@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from amiguard.cli.asking import Socket, asked, client, target_of
-from amiguard.cli.speaking import NO, EnvFile, Json, as_json, say
+from amiguard.cli.asking import Socket, asked, banned_now, client, target_of
+from amiguard.cli.many import From, targets_of
+from amiguard.cli.speaking import NO, EnvFile, Json, as_json, complain, say
 from amiguard.errors import AmiguardError
 from amiguard.model import Target
 
 if TYPE_CHECKING:
     from amiguard.control.client import ControlClient
 
-SomeTarget = Annotated[str, typer.Argument(metavar="ADDRESS", help="An address, or a network such as 192.0.2.0/24.")]
+ANY = "An address, or a network such as 192.0.2.0/24; - = many, from standard input."
 
 
 def banned(
@@ -39,42 +41,100 @@ def banned(
 
 
 def ban(
-    address: SomeTarget,
+    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help=ANY)] = None,
     *,
     time: Annotated[
         str | None, typer.Option("--time", help="1h, 5d, ...; -1 = for ever.", show_default="BANTIME")
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the log.")] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also who was allowed by `amiguard allow`, or a network of which some is.")
+    ] = False,
+    file: From = None,
     socket: Socket = None,
     env_file: EnvFile = None,
     json: Json = False,
 ) -> None:
-    """Ban an address or a network."""
-    target, seconds = target_of(address), None if time is None else seconds_of(time)
-    answer = asked(client(socket, env_file).ban(target, seconds, reason))
-    if json:
-        as_json(answer)
-    else:
+    """Ban an address or a network, or many."""
+    seconds = None if time is None else seconds_of(time)
+    targets = targets_of(address, file)
+
+    def tell(answer: dict[str, Any]) -> None:
         until = answer["until"]
         say(f"{answer['address']} is banned {'for ever' if until is None else f'until {until}'}")
 
+    def act(to: ControlClient, target: Target) -> Awaitable[dict[str, Any]]:
+        return to.ban(target, seconds, reason, force=force)
+
+    done(targets, client(socket, env_file), act, tell, json=json, many="banned" if address in {None, "-"} else "")
+
 
 def unban(
-    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="An address or a network.")] = None,
+    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help=ANY, autocompletion=banned_now)] = None,
+    *,
     everybody: Annotated[bool, typer.Option("--all", help="Lift every ban.")] = False,
+    file: From = None,
     socket: Socket = None,
     env_file: EnvFile = None,
     json: Json = False,
 ) -> None:
-    """Lift a ban, or all of them."""
-    if (address is None) is not everybody:
-        raise typer.BadParameter("give an ADDRESS or --all")
-    if address is None:
+    """Lift a ban, or many, or all of them."""
+    if everybody:
+        if address is not None or file is not None:
+            raise typer.BadParameter("give an ADDRESS, --file or --all")
         count = asked(client(socket, env_file).unban_all())
         as_json({"unbanned": count}) if json else say(f"bans lifted: {count}")
         return
-    answer = asked(client(socket, env_file).unban(target_of(address)))
-    as_json(answer) if json else say(f"{answer['address']} is no longer banned")
+    targets = targets_of(address, file)
+
+    def tell(answer: dict[str, Any]) -> None:
+        say(f"{answer['address']} is no longer banned")
+
+    def act(to: ControlClient, target: Target) -> Awaitable[dict[str, Any]]:
+        return to.unban(target)
+
+    done(targets, client(socket, env_file), act, tell, json=json, many="lifted" if address in {None, "-"} else "")
+
+
+def done(
+    targets: Sequence[Target],
+    to: ControlClient,
+    act: Callable[[ControlClient, Target], Awaitable[dict[str, Any]]],
+    tell: Callable[[dict[str, Any]], None],
+    *,
+    json: bool,
+    many: str,
+) -> None:
+    """Do it to one after the other; of one, tell what came of it, of `many`, how often it came to what."""
+    refused = asked(each(targets, to, act, as_json if json else tell if not many else None))
+    if many and not json:
+        say(f"{many}: {len(targets) - refused}, refused: {refused}")
+    if refused:
+        raise typer.Exit(NO)
+
+
+async def each(
+    targets: Sequence[Target],
+    to: ControlClient,
+    act: Callable[[ControlClient, Target], Awaitable[dict[str, Any]]],
+    tell: Callable[[dict[str, Any]], None] | None,
+) -> int:
+    """Do it to one after the other over one connection, and return how many were refused; each is complained about."""
+    from amiguard.control import display
+    from amiguard.control.client import RequestRefused
+
+    refused = 0
+    async with to:
+        for target in targets if len(targets) == 1 else display.progress(targets, "bans"):
+            try:
+                answer = await act(to, target)
+            except RequestRefused as error:
+                complain(str(error))
+                refused += 1
+            else:
+                if tell is not None:
+                    tell(answer)
+    return refused
 
 
 async def listed(client: ControlClient, target: Target | None) -> list[dict[str, Any]]:

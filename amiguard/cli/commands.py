@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import typer
 
-from amiguard.cli import bans, life, looking_back, migrating, watching
+from amiguard.cli import bans, exempting, life, looking_back, migrating, watching
 
 app = typer.Typer(
     name="amiguard",
     help="Bans the attackers of an Asterisk server in the kernel.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -27,6 +26,10 @@ for command in (
     bans.banned,
     bans.ban,
     bans.unban,
+    exempting.allow,
+    watching.show,
+    watching.tail,
+    watching.reload,
 ):
     app.command()(command)
 app.command()(migrating.import_fail2ban)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from amiguard.model import Allowed, Ban, Drops, Target
+from amiguard.model import Address, Allowed, Ban, Drops, Target
 
 Reload = Callable[[], Awaitable[Sequence[str]]]
 """Takes over changed settings, and returns which. Raises SettingsError: one is wrong, and all the old ones stay."""
@@ -57,3 +57,6 @@ class Controlled(Protocol):
 
     def allowed(self) -> Sequence[Allowed]:
         """Return who is never banned."""
+
+    def offender(self, address: Address) -> Mapping[str, object]:
+        """Return everything that is known of an address, JSON-able."""

@@ -5,18 +5,22 @@ Names, reasons and comments may be an attacker's: nothing that a terminal could 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
+
+Item = TypeVar("Item")
 
 Cell = tuple[str, str]
 """A text, and rich's style for it."""
 
+ALLOWED = ("address", "says", "comment", "until")
 BANS = ("address", "left", "reason", "failures", "before", "tried")
 COUNTED_BANS = ("address", "left", "reason", "failures", "before", "dropped", "tried")
 """Where the kernel counts for each ban what it drops."""
@@ -94,6 +98,23 @@ def _ban_row(ban: Mapping[str, Any], *, counted: bool) -> list[Cell]:
         *([(f"{ban['dropped']['packets']} packets" if "dropped" in ban else "", "")] if counted else []),
         (tried, "dim"),
     ]
+
+
+def allowed_row(allowed: Mapping[str, Any]) -> list[Cell]:
+    """Return somebody who is never banned as a row of the table."""
+    return [
+        (allowed["address"], "bold"),
+        (allowed["origin"], ""),
+        (allowed["comment"], ""),
+        (allowed["until"] or "", ""),
+    ]
+
+
+def progress(items: Sequence[Item], what: str) -> Iterable[Item]:
+    """Return the items one after the other, and show on standard error how far they are, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return items
+    return track(items, what, console=Console(stderr=True), transient=True)
 
 
 def status_rows(status: Mapping[str, object]) -> list[list[Cell]]:

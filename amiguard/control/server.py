@@ -21,6 +21,7 @@ from amiguard.control.routes.bans import BanRoutes
 from amiguard.control.routes.documents import DocumentRoutes
 from amiguard.control.routes.events import EventRoutes
 from amiguard.control.routes.health import HealthRoutes
+from amiguard.control.routes.offenders import OffenderRoutes
 from amiguard.control.routes.reload import ReloadRoutes
 from amiguard.control.service import Service
 from amiguard.control.settings import ControlSettings
@@ -65,6 +66,7 @@ class ControlServer:
             *HealthRoutes(controlled, metrics).table(),
             *BanRoutes(controlled, audit, clock, patience).table(),
             *AllowRoutes(controlled, audit, clock, patience).table(),
+            *OffenderRoutes(controlled).table(),
             *EventRoutes(stream, self._minutes).table(),
             *DocumentRoutes().table(),
             *([] if reload is None else ReloadRoutes(reload, audit).table()),

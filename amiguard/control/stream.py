@@ -48,11 +48,12 @@ class Watcher:
     async def next(self) -> bytes:
         """Return what has come since the last call, as soon as there is something; nothing = the stream ends."""
         await self._news.wait()
-        self._news.clear()
+        if not self._over:
+            self._news.clear()
         parts = [*self._chunks, lost(self._lost)]
         self._chunks.clear()
         self._size = self._lost = 0
-        return b"" if self._over else b"".join(parts)
+        return b"".join(parts)
 
     def put(self, chunk: bytes, lines: int) -> None:
         """Hand over so many lines, or count them as lost where there is no room."""
@@ -64,7 +65,7 @@ class Watcher:
         self._news.set()
 
     def end(self) -> None:
-        """Let `next` say that nothing follows."""
+        """Let `next` say that nothing follows, once it has told what waits."""
         self._over = True
         self._news.set()
 
@@ -79,6 +80,11 @@ class Stream:
         self._left_out = 0
         self._watchers: set[Watcher] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def watchers(self) -> int:
+        """How many watch now."""
+        return len(self._watchers)
 
     def publish(self, line: str) -> None:
         """Take a line, which is one JSON object; it costs next to nothing while nobody watches."""
@@ -114,10 +120,8 @@ class Stream:
             self._watchers.discard(watcher)
 
     def close(self) -> None:
-        """End the stream of every watcher."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Tell every watcher what is gathered, and end."""
+        self._hand_over()
         for watcher in self._watchers:
             watcher.end()
 

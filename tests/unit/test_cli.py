@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,42 +19,8 @@ from amiguard.cli import app
 from amiguard.model import Ban, Drops, Reason, Target
 from amiguard.settings import load
 from tests.lab.journal import RecordingJournal
+from tests.lab.shell import ROOT, Ended, Shell
 from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard, serving
-
-ROOT = Path(__file__).parents[2]
-PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("AMIGUARD_")}
-PATIENCE = 30
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Starts `amiguard`, by default with the control socket of a server that runs in this loop."""
-
-    socket: Path | None = None
-
-    @property
-    def environ(self) -> dict[str, str]:
-        return PLAIN | ({} if self.socket is None else {"AMIGUARD_CONTROL_SOCKET": str(self.socket)})
-
-    async def __call__(self, *arguments: str) -> Ended:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "amiguard", *arguments),
-            cwd=ROOT,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        async with asyncio.timeout(PATIENCE):
-            out, err = await process.communicate()
-        return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
 @pytest.fixture
@@ -71,28 +35,6 @@ async def amiguard(tmp_path: Path, guard: FakeGuard) -> AsyncIterator[Shell]:
     await server.start()
     yield Shell(path)
     await server.close()
-
-
-def on_terminal(shell: Shell, *arguments: str) -> str:
-    """Return what `amiguard` writes to a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "amiguard", *arguments],
-        cwd=ROOT,
-        env=shell.environ | {"TERM": "xterm", "COLUMNS": "120"},
-        stdout=theirs,
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while part := os.read(ours, 65536):
-            seen += part
-    except OSError:  # Linux ends a terminal without writers with EIO
-        pass
-    finally:
-        os.close(ours)
-        process.wait(PATIENCE)
-    return seen.decode()
 
 
 def attacked(guard: FakeGuard) -> None:
@@ -194,7 +136,7 @@ async def test_what_an_attacker_wrote_can_not_drive_a_terminal(amiguard: Shell, 
     attacked(guard)
 
     piped = (await amiguard("banned")).out
-    shown = await asyncio.to_thread(on_terminal, amiguard, "banned")
+    shown = await asyncio.to_thread(amiguard.on_terminal, "banned")
 
     for text in (piped, shown):
         assert "\\x1b[2J\\x1b]0;owned\\x07" in text
@@ -219,7 +161,7 @@ async def test_what_was_dropped_has_a_column_where_it_is_counted(amiguard: Shell
 async def test_a_terminal_gets_a_table_with_a_header_and_a_pipe_does_not(amiguard: Shell, guard: FakeGuard) -> None:
     attacked(guard)
 
-    assert "reason" in await asyncio.to_thread(on_terminal, amiguard, "banned")
+    assert "reason" in await asyncio.to_thread(amiguard.on_terminal, "banned")
     assert "\t" not in (await amiguard("banned")).out
     assert "\n" not in (await amiguard("banned")).out.strip()
 

@@ -69,7 +69,7 @@ function row(ban) {
     element("td", { class: "reason" }, ban.reason, why ? element("span", { class: "sub" }, why) : null),
     element("td", { class: "evidence" }, ban.evidence ?? "–", via ? element("span", { class: "sub" }, via) : null),
     element("td", { class: "number left" }, left(ban), ban.earlier ? element("span", { class: "sub" }, `banned ${ban.earlier + 1} times`) : null),
-    element("td", { class: "number dropped" }, ban.packets === undefined || ban.packets === null ? "–" : count(ban.packets)),
+    element("td", { class: "number dropped" }, ban.dropped ? count(ban.dropped.packets) : "–"),
     element("td", { class: "actions" }, button("Unban", unban), button("Allow", allow)),
   );
 }
@@ -79,7 +79,7 @@ export function show() {
   const focused = document.activeElement?.getAttribute("aria-label");
   byId("rows").replaceChildren(...shown.map(row));
   if (focused) [...byId("rows").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
-  byId("bans").classList.toggle("no-drops", !bans.some((ban) => ban.packets !== undefined && ban.packets !== null));
+  byId("bans").classList.toggle("no-drops", !bans.some((ban) => ban.dropped));
   byId("none").hidden = shown.length > 0;
   byId("none").textContent = byId("search").value ? "Nobody of whom this is true." : "Nobody is banned.";
   byId("more").hidden = cursor === null || Boolean(byId("search").value);

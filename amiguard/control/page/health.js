@@ -15,9 +15,7 @@ export function show(status) {
   byId("uptime").textContent = `up ${span(status.uptime)}`;
   byId("active").textContent = count(status.bans.active);
   byId("tracked").textContent = count(status.jail.tracked);
-  const dropped = status.dropped?.packets ?? status.firewall?.dropped?.packets;
-  byId("dropped-figure").hidden = dropped === undefined;
-  if (dropped !== undefined) byId("dropped").textContent = count(dropped);
+  byId("dropped").textContent = count(status.dropped.packets);
   const parts = [
     ...status.sources,
     { name: "firewall", ...status.firewall },

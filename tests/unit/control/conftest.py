@@ -14,7 +14,7 @@ from amiguard.control.settings import ControlSettings
 from amiguard.control.stream import Stream
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.journal import Journal
-from amiguard.model import Allowed, AllowOrigin, Ban, Drops, Origin, Reason, Target
+from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Origin, Reason, Target
 from tests.lab.journal import RecordingJournal
 
 NOW = 1_800_000_000_000
@@ -78,6 +78,9 @@ class FakeGuard:
 
     def allowed(self) -> Sequence[Allowed]:
         return [Allowed(ALLOWED, AllowOrigin.NAME, "trunk.example", NOW), *self.exempt.values()]
+
+    def offender(self, address: Address) -> dict[str, object]:
+        return {"address": address, "banned": address in self.running, "failures": []}
 
     async def unban_all(self) -> int:
         count = len(self.running)

@@ -182,6 +182,13 @@ async def test_an_address_is_found_with_every_network_around_it(http: aiohttp.Cl
     assert nobody == {"bans": [], "cursor": None}
 
 
+async def test_what_is_known_of_an_address_is_told_and_of_a_network_nothing(http: aiohttp.ClientSession) -> None:
+    status, answer = await told(http, "GET", "http://amiguard/api/v1/offenders/::ffff:192.0.2.1")
+
+    assert (status, answer["address"]) == (200, "192.0.2.1")
+    assert (await told(http, "GET", "http://amiguard/api/v1/offenders/nobody"))[0] == 400
+
+
 async def test_who_is_allowed_is_banned_only_by_force(http: aiohttp.ClientSession, guard: FakeGuard) -> None:
     assert (await told(http, "POST", BANS, json={"address": ALLOWED}))[0] == 409
     assert (await told(http, "POST", BANS, json={"address": ALLOWED, "force": True}))[0] == 201
