@@ -18,6 +18,9 @@ CAPACITY = 50_000
 TIMES = 1_000_000
 """Times kept of all offenders together, 40 MB: with a `maxretry` above 20 fewer offenders are tracked."""
 
+LEAST = 5_000
+"""Offenders tracked with any `maxretry`; with one of 1000, 200 MB if each of them comes close to it."""
+
 MAX_ACCOUNTS = 10
 """Account names kept an offender, for the administrator's eyes."""
 
@@ -40,10 +43,11 @@ class Offender(Entry):
 class Jail:
     """The offenders of the last `findtime`.
 
-    Memory: at most `capacity` offenders with `maxretry` times each, and `TIMES` in all. When it is full, one makes room
-    who stands lowest: an offender whose address is unproven before one who is proven, then he with fewer failures, then
-    he who was quiet for longest. So a flood of forged sources can't push out a proven attacker, and an unproven one
-    with n failures leaves only when all places are taken by offenders with n failures or more and newer ones."""
+    Memory: at most `capacity` offenders with `maxretry` times each, and `TIMES` in all or those of `LEAST`. When it is
+    full, one makes room who stands lowest: an offender whose address is unproven before one who is proven, then he with
+    fewer failures, then he who was quiet for longest. So a flood of forged sources can't push out a proven attacker,
+    and an unproven one with n failures leaves only when all places are taken by offenders with n failures or more and
+    newer ones."""
 
     def __init__(self, policy: Policy, capacity: int = CAPACITY) -> None:
         self.policy = policy
@@ -104,7 +108,7 @@ class Jail:
         self._offenders.drop(address)
 
     def _capacity(self) -> int:
-        return max(1, min(self._most, TIMES // self.policy.maxretry))
+        return min(self._most, max(LEAST, TIMES // self.policy.maxretry))
 
     def _rank(self, address: Address, offender: Offender) -> None:
         level = min(len(offender.times), LEVELS) - 1

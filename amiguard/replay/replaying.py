@@ -18,6 +18,7 @@ from amiguard.model import Address, Ban, Evidence, Failure, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.replay.bans import Bans
 from amiguard.replay.telling import Told
+from amiguard.rules import scanners
 
 MAX_ADDRESSES = 100_000
 """Addresses with logins, and offenders, that are remembered; with more, the totals say "at least"."""
@@ -92,8 +93,8 @@ class Replay:
         self._judge.observe(event, source, at)
 
     def finish(self) -> None:
-        """Judge what still waits for a better witness: nothing more will come."""
-        self._now = self._latest + PATIENCE + 1
+        """Judge what still waits for a better witness, or for an answer: nothing more will come."""
+        self._now = self._latest + max(PATIENCE, scanners.PATIENCE) + 1
         self._judge.release()
 
     @property

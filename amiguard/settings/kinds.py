@@ -213,7 +213,7 @@ Port = Annotated[int, Field(ge=1, le=LAST_PORT), Allowed("a port number from 1 t
 Switch = Annotated[bool, Allowed("true or false")]
 Secret = Annotated[SecretStr, AfterValidator(_secret), Allowed("a secret")]
 Count = Annotated[int, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")]
-Threshold = Annotated[int, Field(ge=0, le=4_000), Allowed("a whole number from 1 to 4000; 0 = off")]
+Threshold = Annotated[int, Field(ge=0, le=1_000), Allowed("a whole number from 1 to 1000; 0 = off")]
 Few = Annotated[int, Field(ge=0, le=100), Allowed("a whole number from 1 to 100; 0 = off")]
 Recidive = Annotated[int, Field(ge=0, le=20), Allowed("a whole number from 1 to 20; 0 = off")]
 Factor = Annotated[float, Field(ge=1, le=100), Allowed("a number from 1 to 100")]

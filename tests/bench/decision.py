@@ -14,8 +14,10 @@ from amiguard.guard import Guard
 from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.ports import Change, Interference, Saved
+from amiguard.settings import Settings
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import STEP
+from amiguard.wiring import policy_of
 from tests.lab.captures import BANNER
 from tests.lab.journal import SilentJournal
 
@@ -75,14 +77,19 @@ def floor(data: bytes) -> float:
     return (time.process_time() - start) / events * 1e6
 
 
-def decide(data: bytes, maxretry: int = 5) -> Decisions:
-    """Hand `data` on read by read, as the connection to Asterisk does."""
+def decide(data: bytes, maxretry: int = 5, *, rules: bool = False) -> Decisions:
+    """Hand `data` on read by read, as the connection to Asterisk does; to the jail alone, or to all rules that are on
+    by default."""
+    policy = Policy(maxretry, FINDTIME, BANTIME, BANTIME)
+    if rules:
+        given = {"ami_username": "amiguard", "ami_secret": "x", "maxretry": maxretry, "slow_maxretry": 100}
+        policy = policy_of(Settings.model_validate(given))
 
     def clock() -> Timestamp:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
     guard = Guard(
-        Policy(maxretry, FINDTIME, BANTIME, BANTIME),
+        policy,
         [Target("127.0.0.0/8"), Target("::1")],
         firewall=NoFirewall(),
         store=NoStore(),

@@ -40,11 +40,20 @@ async def flood() -> list[Figure]:
     """Measure the pure way from bytes to decisions, then the daemon as a whole."""
     addresses = [attacker(number) for number in range(ATTACKERS)]
     data = b"".join(attempts(addresses, EVENTS_IN_ALL // EVENTS // ATTACKERS))
-    runs = [(decide(data).micros, decide(data, maxretry=1_000).micros, floor(data)) for _ in range(RUNS)]
-    mixed, counted, least = map(min, zip(*runs, strict=True))
+    runs = [
+        (
+            decide(data).micros,
+            decide(data, maxretry=1_000).micros,
+            decide(data, maxretry=1_000, rules=True).micros,
+            floor(data),
+        )
+        for _ in range(RUNS)
+    ]
+    mixed, counted, ruled, least = map(min, zip(*runs, strict=True))
     return [
         Figure("bytes → decision, after the ban too: CPU an event", mixed, "µs", 10),
         Figure("bytes → decision, every failure counted: CPU an event", counted, "µs", 10),
+        Figure("bytes → decision, every failure counted by every rule: CPU an event", ruled, "µs", 20),
         Figure("for comparison: only to split, and one regex an event", least, "µs"),
         *await _daemon(data),
     ]

@@ -15,7 +15,7 @@ def _twice_maxretry(earlier: dict[str, Any]) -> int:
 
 
 def _four_times_maxretry(earlier: dict[str, Any]) -> int:
-    return 4 * int(earlier.get("maxretry", 0))
+    return min(1_000, 4 * int(earlier.get("maxretry", 0)))
 
 
 class RulesGroup(BaseModel):
