@@ -20,7 +20,7 @@ READY := .venv/ready-$(shell { pwd; $(PYTHON) --version; } 2>&1 | cksum | cut -d
 
 # What must be there, and the package that has it.
 DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
-TEST_TOOLS = $(DEMO_TOOLS) hostname=hostname logrotate=logrotate mmdebstrap=mmdebstrap \
+TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname logrotate=logrotate mmdebstrap=mmdebstrap \
 	chromium=chromium mandoc=mandoc \
 	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 

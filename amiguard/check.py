@@ -10,6 +10,7 @@ from amiguard.asterisk import advice
 from amiguard.asterisk.log.reading import Kind
 from amiguard.errors import AmiguardError, SourceError
 from amiguard.firewalls import nftables
+from amiguard.firewalls.ipset import probing as ipset
 from amiguard.notifiers import smtp, webhook
 from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
@@ -100,6 +101,8 @@ async def _time(settings: Settings) -> str:
 async def _firewall(settings: Settings) -> str:
     if settings.firewall == "dry-run":
         return "dry-run: bans are only logged, nothing is dropped"
+    if settings.firewall == "ipset":
+        return await ipset.probe()
     return await nftables.probe()
 
 

@@ -187,10 +187,15 @@ def firewall_of(settings: Settings) -> Firewall:
         from amiguard.firewalls.dryrun import DryRun
 
         return DryRun()
-    from amiguard.firewalls.nftables import Nftables
     from amiguard.firewalls.treatment import Treatment
 
     treatment = Treatment(settings.firewall_verdict, settings.firewall_ports)
+    if settings.firewall == "ipset":
+        from amiguard.firewalls.ipset.firewall import Ipset
+
+        return Ipset(treatment, counters=settings.firewall_counters)
+    from amiguard.firewalls.nftables import Nftables
+
     return Nftables(
         settings.firewall_table, treatment, counters=settings.firewall_counters, owner=settings.firewall_owner
     )

@@ -258,7 +258,7 @@ SocketPath = Annotated[
 ]
 Verdict = Annotated[Literal["drop", "reject"], Allowed("drop or reject")]
 PortRanges = Annotated[tuple[PortRange, ...], BeforeValidator(_port_ranges), Allowed(PORTS)]
-FirewallKind = Annotated[Literal["nftables", "dry-run"], Allowed("nftables or dry-run")]
+FirewallKind = Annotated[Literal["nftables", "ipset", "dry-run"], Allowed("nftables, ipset or dry-run")]
 TableName = Annotated[str, AfterValidator(_table), Allowed(TABLE)]
 SmtpTls = Annotated[Literal["none", "starttls", "tls"], Allowed("none, starttls or tls")]
 WebhookFormat = Annotated[

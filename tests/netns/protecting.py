@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from amiguard.firewalls.nftables import Nftables
 from amiguard.guard import Guard
 from amiguard.journal import Action
 from amiguard.model import Ban, Target
 from amiguard.policy import Policy
-from amiguard.ports import Saved
+from amiguard.ports import Firewall, Saved
 from tests.lab.journal import Line, RecordingJournal
 from tests.lab.waiting import until
 from tests.lab.world import RecordingStore
+
+F = TypeVar("F", bound=Firewall)
 
 
 def now() -> int:
@@ -24,8 +27,8 @@ def now() -> int:
 
 
 @dataclass
-class Protected:
-    firewall: Nftables
+class Protected(Generic[F]):
+    firewall: F
     store: RecordingStore
     journal: RecordingJournal
     guard: Guard
@@ -39,11 +42,9 @@ class Protected:
 
 
 @asynccontextmanager
-async def protecting(
-    *bans: Ban, firewall: Nftables | None = None, allow: Sequence[Target] = ()
-) -> AsyncIterator[Protected]:
+async def guarding(firewall: F, *bans: Ban, allow: Sequence[Target] = ()) -> AsyncIterator[Protected[F]]:
     """Run a guard that was told of `bans` by its store."""
-    used, store, journal = firewall or Nftables(), RecordingStore(Saved(bans)), RecordingJournal()
+    used, store, journal = firewall, RecordingStore(Saved(bans)), RecordingJournal()
     policy = Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000)
     guard = Guard(policy, allow, firewall=used, store=store, notifiers=[], journal=journal, clock=now)
     await guard.start()
@@ -55,3 +56,10 @@ async def protecting(
         await asyncio.gather(running, return_exceptions=True)
         await guard.close()
         await used.close()
+
+
+def protecting(
+    *bans: Ban, firewall: Nftables | None = None, allow: Sequence[Target] = ()
+) -> AbstractAsyncContextManager[Protected[Nftables]]:
+    """The same with nftables."""
+    return guarding(firewall or Nftables(), *bans, allow=allow)

@@ -6,15 +6,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
 import pytest
 
 from amiguard.firewalls.nftables import Nftables
 from amiguard.firewalls.treatment import Treatment
 from amiguard.model import PortRange
-from tests.lab.netns import NetworkNamespace, veth
 from tests.lab.waiting import until
+from tests.netns.published import PUBLISHED, container
 from tests.netns.wire import PORT, SERVERS, V4, V6, Wire, ban
 
 pytestmark = pytest.mark.netns
@@ -22,8 +21,6 @@ BOTH = pytest.mark.parametrize("source", [V4, V6])
 STRENGTHS = pytest.mark.parametrize("absolute", [True, False])
 OTHER = 5080
 SIP = (PortRange("udp", 5060, 5061), PortRange("tcp", 5060, 5060))
-PUBLISHED = 15060
-CONTAINERS = ("172.31.0.2", "fd00:31::2")
 
 
 def family(address: str) -> socket.AddressFamily:
@@ -132,44 +129,9 @@ async def test_rules_can_change_over_a_running_table_without_losing_a_ban_or_wha
         await firewall.ban([ban(V4), ban(V6, absolute=False)], 0)
         await wire.dropped(V4, V6)
         counted = wire.drops()
-        async with started(Treatment("reject", SIP)) as changed:
-            assert wire.drops() == (await changed.total_drops()).packets == counted
-            await wire.dropped(V4, V6)
-
-
-@dataclass
-class Container:
-    """A service behind DNAT, as Docker publishes one: `PUBLISHED` of the server is `PORT` of the container."""
-
-    listener: socket.socket
-    address: tuple[str, int]
-
-    def received(self) -> bytes:
-        try:
-            return self.listener.recv(100)
-        except BlockingIOError:
-            return b""
-
-
-@contextmanager
-def container(wire: Wire, version: int) -> Iterator[Container]:
-    inside, name = CONTAINERS[version], ("ip", "ip6")[version]
-    prefix = (24, 64)[version]
-    with NetworkNamespace("container") as box:
-        host = inside[:-1] + "1"
-        veth(wire.server, box, [f"{host}/{prefix}"], [f"{inside}/{prefix}"])
-        box.run(["ip", f"-{'46'[version]}", "route", "add", "default", "via", host])
-        forwarding = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")[version]
-        wire.server.run(["sysctl", "-q", "-w", f"{forwarding}=1"])
-        rule = f"udp dport {PUBLISHED} dnat to {f'[{inside}]' if version else inside}:{PORT}"
-        ruleset = f"table {name} docker {{ chain pre {{ type nat hook prerouting priority dstnat; {rule}\n}}\n}}\n"
-        wire.server.run(["nft", "-f", "-"], stdin=ruleset)
-        with box.entered():
-            listener = socket.socket((socket.AF_INET, socket.AF_INET6)[version], socket.SOCK_DGRAM)
-        with listener:
-            listener.bind((inside, PORT))
-            listener.setblocking(False)
-            yield Container(listener, (SERVERS[version], PUBLISHED))
+    async with started(Treatment("reject", SIP)) as changed:
+        assert wire.drops() == (await changed.total_drops()).packets == counted
+        await wire.dropped(V4, V6)
 
 
 @BOTH

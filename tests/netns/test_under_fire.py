@@ -7,13 +7,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from amiguard.firewalls.ipset.firewall import Ipset
 from amiguard.firewalls.nftables import Nftables
+from amiguard.ports import Firewall
 from tests.lab.netns import NetworkNamespace
 from tests.lab.waiting import until
 from tests.netns.protecting import now, protecting
@@ -63,27 +65,36 @@ class Fire:
         return int(link["stats64"]["rx"]["packets"])
 
 
-@pytest.mark.parametrize("owner", [True, False])
-async def test_no_packet_of_a_banned_source_passes_while_the_firewall_restarts(wire: Wire, owner: bool) -> None:
-    firewall = Nftables(owner=owner)
+@pytest.mark.parametrize(
+    "made", [lambda: Nftables(owner=True), lambda: Nftables(owner=False), Ipset], ids=["owner", "nobody", "ipset"]
+)
+async def test_no_packet_of_a_banned_source_passes_while_the_firewall_restarts(
+    wire: Wire, made: Callable[[], Firewall]
+) -> None:
+    firewall = made()
     await firewall.start([], BANS, 0)
     with under_fire(wire) as fire:
         while fire.goes_on():
             for _ in range(ROUNDS):
                 await firewall.close()
-                firewall = Nftables(owner=owner)
+                firewall = made()
                 await firewall.start([], BANS, 0)
     await firewall.close()
     assert sources_of(wire.received()) == set()
 
 
-async def test_no_packet_of_a_banned_source_passes_while_he_is_banned_again(wire: Wire, firewall: Nftables) -> None:
-    await firewall.ban(BANS, 0)
+@pytest.mark.parametrize("made", [Nftables, Ipset])
+async def test_no_packet_of_a_banned_source_passes_while_he_is_banned_again(
+    wire: Wire, made: Callable[[], Firewall]
+) -> None:
+    firewall = made()
+    await firewall.start([], BANS, 0)
     with under_fire(wire) as fire:
         while fire.goes_on():
             for number in range(ROUNDS * 20):
                 again = [ban(V4, 600_000 + number), ban(V6, 600_000 + number)]
                 await firewall.ban([*again, ban(f"10.0.0.0/{8 + number % 20}")], 0)
+    await firewall.close()
     assert sources_of(wire.received()) == set()
 
 

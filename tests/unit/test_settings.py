@@ -243,7 +243,7 @@ def test_every_wrong_setting_has_one_line_and_all_are_told_at_once() -> None:
         "AMIGUARD_LOG_LEVEL",
     ]
     assert "AMIGUARD_MAXRETRY: 'abc' is not allowed; give a whole number from 1 to 1000" in lines
-    assert "AMIGUARD_FIREWALL: 'iptables' is not allowed; give nftables or dry-run" in lines
+    assert "AMIGUARD_FIREWALL: 'iptables' is not allowed; give nftables, ipset or dry-run" in lines
 
 
 def test_a_wrong_setting_that_others_default_to_has_one_line() -> None:
@@ -442,3 +442,8 @@ def test_a_webhook_is_told_everything_and_mail_no_unbans() -> None:
 
     assert settings.webhook_events == tuple(NoticeKind)
     assert set(settings.webhook_events) - set(settings.mail_events) == {NoticeKind.UNBAN}
+
+
+def test_ipset_can_not_reject() -> None:
+    with pytest.raises(SettingsError, match=r"FIREWALL_VERDICT.*can't be reject with ipset"):
+        load(environ=LOGIN | {"AMIGUARD_FIREWALL": "ipset", "AMIGUARD_FIREWALL_VERDICT": "reject"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from amiguard.settings.kinds import ALL, FirewallKind, PortRanges, Switch, TableName, Verdict
 
@@ -11,7 +11,7 @@ class FirewallGroup(BaseModel):
     """Where bans are put."""
 
     firewall: FirewallKind = Field(
-        "nftables", description="where bans are put; `dry-run` only logs them and drops nothing"
+        "nftables", description="where bans are put; `ipset` = ipset and iptables; `dry-run` only logs them"
     )
     firewall_ports: PortRanges = Field(
         ALL,
@@ -32,3 +32,12 @@ class FirewallGroup(BaseModel):
         description="let nobody else change the table, where the kernel can (Linux 6.9): `nft flush ruleset` passes "
         "over it; `false` = administrators may, and what they take away is put back",
     )
+
+    @field_validator("firewall_verdict")
+    @classmethod
+    def _iptables_rejects_too_late(cls, verdict: str, info: ValidationInfo) -> str:
+        if verdict == "reject" and info.data.get("firewall") == "ipset":
+            raise ValueError(
+                "can't be reject with ipset: iptables rejects only behind conntrack and DNAT; use nftables"
+            )
+        return verdict

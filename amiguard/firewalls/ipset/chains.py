@@ -1,0 +1,78 @@
+"""What the rules are, whichever iptables keeps them. Pure.
+
+    raw    PREROUTING -300   to AMIGUARD: neighbour discovery and who is allowed return, absolute bans are dropped
+    mangle PREROUTING -150   to AMIGUARD: these and answers to this server return, other bans are dropped
+
+Before conntrack and DNAT, so what Docker publishes and what is forwarded is covered without a rule in DOCKER-USER."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from amiguard.firewalls.ipset.names import BAN_SETS, allow_set
+from amiguard.model import Drops
+
+CHAIN = "AMIGUARD"
+PREROUTING = "PREROUTING"
+NEIGHBOUR_DISCOVERY = (135, 136)
+"""ICMPv6 types (RFC 4861): what ARP is to IPv4, without which this server could ask nobody on its own link."""
+
+
+class Table(NamedTuple):
+    """One of iptables' tables, where packets meet its chain PREROUTING, and which strength of bans it drops."""
+
+    version: int
+    name: str
+    priority: int
+    absolute: bool
+
+
+TABLES = tuple(
+    Table(version, name, priority, absolute)
+    for version in (4, 6)
+    for name, priority, absolute in (("raw", -300, True), ("mangle", -150, False))
+)
+
+
+class Step(NamedTuple):
+    """One rule of the chain: whom it is about (one of these), and whether he is dropped or goes on."""
+
+    source_in: str = ""
+    icmp6: int = 0
+    answer: bool = False
+    drop: bool = False
+
+
+def steps(table: Table) -> list[Step]:
+    """Return the rules of the chain AMIGUARD in this table, in their order."""
+    neighbours = NEIGHBOUR_DISCOVERY if table.version == 6 else ()  # noqa: PLR2004 -- IP's number
+    sets = [one for one in BAN_SETS if (one.version, one.absolute) == (table.version, table.absolute)]
+    return [
+        *(Step(icmp6=kind) for kind in neighbours),
+        Step(source_in=allow_set(table.version)),
+        *([] if table.absolute else [Step(answer=True)]),
+        *(Step(source_in=one.text, drop=True) for one in sets),
+    ]
+
+
+class Rules(Protocol):
+    """How the rules come into the kernel. All raise `FirewallError`."""
+
+    lacks: Sequence[str]
+    """What this way can't do, and what that means, a sentence each."""
+
+    async def lay(self, numbers: Mapping[str, int]) -> None:
+        """Put the rules there, anew where there are some; `numbers` are those of the sets, by name."""
+
+    async def intact(self) -> bool:
+        """Whether they are there, as far as can be told without starting a program."""
+
+    async def dropped(self) -> Drops:
+        """Tell what they dropped."""
+
+    async def withdraw(self) -> None:
+        """Remove them."""
+
+    async def close(self) -> None:
+        """Free what is open; the rules stay."""

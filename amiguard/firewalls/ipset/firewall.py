@@ -1,0 +1,257 @@
+"""Bans in ipset's sets over netlink, dropped by a few rules of iptables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from errno import EEXIST, ENOENT, EPERM
+
+from amiguard.errors import FirewallError
+from amiguard.firewalls.conntrack import Conntrack
+from amiguard.firewalls.elements import place_of
+from amiguard.firewalls.ipset import format as ipset
+from amiguard.firewalls.ipset.chains import Rules
+from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET, Key
+from amiguard.firewalls.ipset.legacy import LegacyRules
+from amiguard.firewalls.ipset.names import BAN_SETS, SIZE, SetName, allow_set, network_keys, place, spare
+from amiguard.firewalls.ipset.refusals import MISSING, explained
+from amiguard.firewalls.ipset.rules import NetlinkRules
+from amiguard.firewalls.ipset.watching import Watching
+from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlinkformat import Message
+from amiguard.firewalls.ownership import UNLOCKED, Ownership
+from amiguard.firewalls.treatment import DROP_ALL, Treatment
+from amiguard.model import Ban, Drops, Target, Timestamp
+from amiguard.ports import Interference
+
+BATCH = 1_000
+"""Elements in one message: below 64 KiB, for the loop stands still while the kernel works on one."""
+
+FREED_WITHIN = 200
+"""Tries to remove a set that rules have just used, 10 ms apart."""
+
+SILENT = (
+    "a ban that somebody takes out of a set is only noticed when its target attacks again (ipset tells of no change)"
+)
+
+Packed = dict[SetName, dict[Key, bytes]]
+"""Elements by set and key."""
+
+
+class Ipset:
+    """A `ports.Firewall` of ipset and iptables. Needs CAP_NET_ADMIN, and with iptables-legacy CAP_NET_RAW too.
+
+    ipset knows no transactions, but what is added takes effect at once and nothing is taken out before something else
+    stands in its place, so no packet of a banned one passes in between. Time-outs are whole seconds, rounded up."""
+
+    enforces = True
+    place = "the sets amiguard4, amiguard6 and so on"
+
+    def __init__(self, treatment: Treatment = DROP_ALL, *, counters: bool = False, legacy: bool = False) -> None:
+        """With `counters` the kernel counts for each ban. `legacy`: do not try nf_tables."""
+        self._treatment = treatment
+        self._counters = counters
+        self._netlink = Netlink(NFNL_SUBSYS_IPSET)
+        self._conntrack = Conntrack()
+        self._rules: Rules = LegacyRules(treatment.ports) if legacy else NetlinkRules(treatment.ports)
+        self._claim = Ownership("amiguard_ipset", wanted=False)
+        self._watching = Watching(self._netlink)
+
+    async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
+        """Make the sets or take up those that are there, then the rules; every ban in them stays.
+
+        Raises:
+            FirewallError: see `ports.Firewall`; EEXIST: a set of amiguard's name is of another kind; EPERM: another
+                amiguard has them, or the capability is missing.
+        """
+        await self._be_the_only_one()
+        allowed = [(allow_set(version), "hash:net", version) for version in (4, 6)]
+        for name, kind, version in allowed:
+            await self._make(name, kind, version, counters=False)
+        await self.allow(allow)
+        renewed = [one for one in BAN_SETS if not await self._make_ban_set(one)]
+        await self._put(bans, now, dict.fromkeys(renewed, True))
+        for one in renewed:
+            await self._exchange(one.text)
+        names = [*(one.text for one in BAN_SETS), *(name for name, _, _ in allowed)]
+        await self._lay({name: await self._number(name) for name in names})
+
+    async def allow(self, targets: Iterable[Target]) -> None:
+        """Replace who is never dropped: new sets are filled and then exchanged for the old ones."""
+        keys: dict[int, list[Key]] = {4: [], 6: []}
+        for target in targets:
+            kept, packed = place_of(target, absolute=True)
+            full = len(packed) * 8
+            keys[kept.version] += network_keys(packed, full if kept.prefix is None else kept.prefix)
+        for version, members in keys.items():
+            name = allow_set(version)
+            await self._make_spare(name, "hash:net", version, counters=False)
+            for begin in range(0, len(members), BATCH):
+                part = [ipset.element(key) for key in members[begin : begin + BATCH]]
+                await self._do(ipset.add(spare(name), part))
+            await self._exchange(name)
+
+    async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
+        """Drop these targets for what remains of their bans at `now`; nothing remains: skipped."""
+        await self._put(bans, now, {})
+
+    async def unban(self, targets: Sequence[Target]) -> None:
+        """Let these targets through again. The ban of a network that holds one of them is another ban, and stays."""
+        for begin in range(0, len(targets), BATCH):
+            gone: Packed = {}
+            for target in targets[begin : begin + BATCH]:
+                self._watching.take_out(target)
+                for absolute in (True, False):
+                    self._take_out(gone, target, absolute=absolute)
+            for one, elements in gone.items():
+                await self._do(ipset.delete(one.text, elements.values()))
+            await asyncio.sleep(0)
+
+    async def interrupt(self, targets: Collection[Target]) -> None:
+        """End conversations of UDP that this server was made to begin with these; see `Conntrack`."""
+        await self._conntrack.end(targets)
+
+    async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
+        """Return what was dropped of each of these that is banned, since then; nothing without `counters`.
+
+        ipset tells of no single element, so the sets are read whole."""
+        if not self._counters:
+            return {}
+        wanted: dict[SetName, dict[Key, Target]] = {}
+        for target in targets:
+            for absolute in (True, False):
+                one, keys = place(target, absolute=absolute)
+                wanted.setdefault(one, {}).update(dict.fromkeys(keys, target))
+        found: dict[Target, Drops] = {}
+        for one, members in wanted.items():
+
+            def note(body: bytes, members: dict[Key, Target] = members) -> bool:
+                for seen in ipset.listed(body):
+                    target = members.get(seen.key)
+                    if target is not None:
+                        before = found.get(target, Drops(0, 0))
+                        found[target] = Drops(before.packets + seen.packets, before.bytes + seen.bytes)
+                return False
+
+            await self._netlink.dump(ipset.list_set(one.text), note)
+        return found
+
+    async def total_drops(self) -> Drops:
+        """Return what was dropped in all, since the rules were made."""
+        return await self._rules.dropped()
+
+    @property
+    def looks(self) -> int:
+        """How often it was looked whether everything is in place."""
+        return self._watching.looks
+
+    async def watch(self) -> Interference:
+        """Return when somebody removed a rule, or the newest ban of a set: ipset tells of nothing, so we look."""
+        return await self._watching.interference(self._rules.intact, self.ban)
+
+    def lacks(self) -> Sequence[str]:
+        """Tell what this way of banning can't do."""
+        return [*self._claim.lacks, SILENT, *self._rules.lacks]
+
+    async def close(self) -> None:
+        """Free the sockets and the claim to the sets; the bans stay in the kernel."""
+        self._watching.close()
+        await self._claim.close()
+        await self._netlink.close()
+        await self._conntrack.close()
+        await self._rules.close()
+
+    async def withdraw(self) -> None:
+        """Let everybody through: remove the rules and the sets. Only after `close`."""
+        await self._rules.withdraw()
+        for name in [one.text for one in BAN_SETS] + [allow_set(version) for version in (4, 6)]:
+            await self._destroy(name)
+        await self.close()
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    async def _put(self, bans: Sequence[Ban], now: Timestamp, renewed: Mapping[SetName, bool]) -> None:
+        """Put bans into their sets; into the spare one of those that are `renewed`."""
+        for begin in range(0, len(bans), BATCH):
+            packed: Packed = {}
+            gone: Packed = {}
+            for ban in {ban.target: ban for ban in bans[begin : begin + BATCH]}.values():
+                remaining = ban.remaining(now)
+                if remaining != 0:
+                    self._watching.put(ban, now)
+                    one, keys = place(ban.target, absolute=ban.absolute)
+                    seconds = 0 if remaining is None else -(-remaining // 1000)
+                    packed.setdefault(one, {}).update({key: ipset.element(key, seconds) for key in keys})
+                    self._take_out(gone, ban.target, absolute=not ban.absolute)
+            for one, elements in packed.items():
+                await self._do(ipset.add(spare(one.text) if one in renewed else one.text, elements.values()))
+            for one, elements in gone.items():
+                await self._do(ipset.delete(one.text, elements.values()))
+            await asyncio.sleep(0)
+
+    @staticmethod
+    def _take_out(gone: Packed, target: Target, *, absolute: bool) -> None:
+        one, keys = place(target, absolute=absolute)
+        gone.setdefault(one, {}).update({key: ipset.element(key, None) for key in keys})
+
+    async def _make_ban_set(self, one: SetName) -> bool:
+        """Make a set, or keep the one that is there; False: that one can't be kept, and a spare one was made."""
+        try:
+            await self._make(one.text, one.kind, one.version, counters=self._counters)
+        except FirewallError as error:
+            if error.errno != EEXIST:
+                raise
+            await self._make_spare(one.text, one.kind, one.version, counters=self._counters)
+            return False
+        return True
+
+    async def _make(self, name: str, kind: str, version: int, *, counters: bool) -> None:
+        await self._do(ipset.create(name, kind, version, SIZE, counters=counters))
+
+    async def _make_spare(self, name: str, kind: str, version: int, *, counters: bool) -> None:
+        await self._netlink.ask([ipset.destroy(spare(name))])  # left over by a start that was killed
+        await self._make(spare(name), kind, version, counters=counters)
+
+    async def _exchange(self, name: str) -> None:
+        await self._do(ipset.swap(spare(name), name))
+        await self._do(ipset.destroy(spare(name)))
+
+    async def _destroy(self, name: str) -> None:
+        """Remove a set; the kernel frees rules a moment after they are deleted, and until then it is in use."""
+        for _ in range(FREED_WITHIN):
+            (answer,) = await self._netlink.ask([ipset.destroy(name)])
+            if not isinstance(answer, Refused) or answer.errno == ENOENT:
+                return
+            if answer.errno != ipset.IN_USE:
+                raise explained(answer)
+            await asyncio.sleep(0.01)
+        raise FirewallError(f"the set {name} is still used by rules that are not amiguard's")
+
+    async def _number(self, name: str) -> int:
+        return ipset.index_of((await self._do(ipset.get_index(name)))[0])
+
+    async def _be_the_only_one(self) -> None:
+        try:
+            await self._claim.claim()
+        except Refused as error:
+            if error.errno == EPERM and error.message is not None:
+                raise FirewallError(f"another amiguard bans with ipset here: {error}", EPERM) from error
+            if error.errno not in MISSING:
+                raise
+            self._claim.lacks.append(UNLOCKED)
+
+    async def _lay(self, numbers: Mapping[str, int]) -> None:
+        try:
+            await self._rules.lay(numbers)
+        except FirewallError as error:
+            if error.errno not in MISSING or isinstance(self._rules, LegacyRules):
+                raise
+            await self._rules.close()
+            self._rules = LegacyRules(self._treatment.ports)
+            await self._rules.lay(numbers)
+
+    async def _do(self, message: Message) -> list[bytes]:
+        (answer,) = await self._netlink.ask([message])
+        if isinstance(answer, Refused):
+            raise explained(answer)
+        return answer

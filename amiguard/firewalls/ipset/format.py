@@ -1,0 +1,169 @@
+"""The messages of ipset, packed by hand: bulk additions are many, and pyroute2 has no way to make one. Pure.
+
+Unlike those of nftables they are no transaction: each is done by itself, and of one that fails in the middle what stood
+before stays done. Source: Linux include/uapi/linux/netfilter/ipset/ip_set.h and net/netfilter/ipset/ip_set_core.c."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from amiguard.firewalls.netlinkformat import NFGENMSG, NLA_F_NESTED, Message, attribute, attributes
+
+NFNL_SUBSYS_IPSET = 6
+PROTOCOL = 7
+NLM_F_EXCL = 0x200
+NLA_F_NET_BYTEORDER = 0x4000
+
+CREATE, DESTROY, FLUSH, SWAP, LIST, ADD, DELETE, TEST, GET_BYNAME = 2, 3, 4, 6, 7, 9, 10, 11, 14
+
+ATTR_PROTOCOL = 1
+ATTR_SETNAME = 2
+ATTR_TYPENAME = ATTR_SETNAME2 = 3
+ATTR_REVISION = 4
+ATTR_FAMILY = 5
+ATTR_DATA = 7
+ATTR_ADT = 8
+ATTR_LINENO = 9
+ATTR_INDEX = 11
+
+ATTR_IP = 1
+ATTR_CIDR = 3
+ATTR_TIMEOUT = 6
+ATTR_CADT_FLAGS = 8
+ATTR_MAXELEM = 19
+ATTR_BYTES = 24
+ATTR_PACKETS = 25
+IPADDR = {4: 1, 16: 2}
+"""By the length of a key."""
+FLAG_WITH_COUNTERS = 1 << 3
+
+REVISION = {"hash:ip": 1, "hash:net": 3}
+"""The oldest revision that can count: every kernel since 3.12 takes it."""
+
+LONGEST = 2_147_483
+"""Seconds, 24 days and 20 hours: the longest time-out that ipset takes (IPSET_MAX_TIMEOUT)."""
+
+IN_USE = 4100
+REFUSALS = {
+    4097: "it does not understand the message",
+    4098: "there is no such kind of set",
+    4099: "there are too many sets",
+    IN_USE: "rules use it",
+    4102: "the sets are of different kinds",
+    4103: "the element is there already, or is not there",
+    4352: "the set is full",
+}
+"""What ipset's own error numbers say (enum ipset_errno)."""
+
+
+class Key(NamedTuple):
+    """One element: an address, or a network if it has a prefix length."""
+
+    packed: bytes
+    prefix: int | None = None
+
+
+def create(name: str, kind: str, version: int, size: int, *, counters: bool) -> Message:
+    """Create a set for at most `size` elements that may have time-outs, or keep the one that is there.
+
+    The kernel answers EEXIST where one of that name is there and of another kind."""
+    flags = attribute(ATTR_CADT_FLAGS | NLA_F_NET_BYTEORDER, struct.pack(">I", FLAG_WITH_COUNTERS)) if counters else b""
+    data = (
+        attribute(ATTR_TIMEOUT | NLA_F_NET_BYTEORDER, struct.pack(">I", 0))
+        + attribute(ATTR_MAXELEM | NLA_F_NET_BYTEORDER, struct.pack(">I", size))
+        + flags
+    )
+    family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004 -- IP's number
+    body = (
+        attribute(ATTR_TYPENAME, kind.encode() + b"\0")
+        + attribute(ATTR_REVISION, bytes([REVISION[kind]]))
+        + attribute(ATTR_FAMILY, bytes([family]))
+        + attribute(ATTR_DATA | NLA_F_NESTED, data)
+    )
+    return _message(f"the set {name}", CREATE, name, body)
+
+
+def destroy(name: str) -> Message:
+    """Remove a set that no rule uses."""
+    return _message(f"the removal of set {name}", DESTROY, name)
+
+
+def swap(name: str, other: str) -> Message:
+    """Exchange what two sets hold, at once; the rules stay with the names."""
+    return _message(
+        f"the exchange of sets {name} and {other}", SWAP, name, attribute(ATTR_SETNAME2, other.encode() + b"\0")
+    )
+
+
+def get_index(name: str) -> Message:
+    """Ask for the number by which rules know a set."""
+    return _message(f"the number of set {name}", GET_BYNAME, name)
+
+
+def index_of(body: bytes) -> int:
+    """Return what an answer to `get_index` tells."""
+    told = dict(attributes(body, NFGENMSG.size))
+    return int.from_bytes(told[ATTR_INDEX], "big")
+
+
+def add(name: str, elements: Iterable[bytes]) -> Message:
+    """Put elements into a set, or give those that are there their new time-out; a thousand or so."""
+    return _message(f"elements for set {name}", ADD, name, _several(elements))
+
+
+def delete(name: str, elements: Iterable[bytes]) -> Message:
+    """Take elements out of a set, whether it has them or not; a thousand or so."""
+    return _message(f"the removal of elements from set {name}", DELETE, name, _several(elements))
+
+
+def test(name: str, packed: bytes) -> Message:
+    """Ask whether a set has an element; the kernel refuses if it has not."""
+    return _message(f"an element of set {name}", TEST, name, packed)
+
+
+def list_set(name: str) -> Message:
+    """Ask for a set with its elements, to be dumped."""
+    return _message(f"the list of set {name}", LIST, name)
+
+
+def element(key: Key, timeout: int | None = 0) -> bytes:
+    """Pack one element that lives for so many seconds; 0 = for ever, None = it is only named."""
+    data = attribute(ATTR_IP | NLA_F_NESTED, attribute(IPADDR[len(key.packed)] | NLA_F_NET_BYTEORDER, key.packed))
+    if key.prefix is not None:
+        data += attribute(ATTR_CIDR, bytes([key.prefix]))
+    if timeout is not None:
+        data += attribute(ATTR_TIMEOUT | NLA_F_NET_BYTEORDER, struct.pack(">I", min(timeout, LONGEST)))
+    return attribute(ATTR_DATA | NLA_F_NESTED, data)
+
+
+class Listed(NamedTuple):
+    """An element as the kernel lists it."""
+
+    key: Key
+    packets: int
+    bytes: int
+
+
+def listed(body: bytes) -> Iterator[Listed]:
+    """Yield the elements in one answer to `list_set`."""
+    elements = dict(attributes(body, NFGENMSG.size)).get(ATTR_ADT, b"")
+    for _, told in attributes(elements):
+        parts = dict(attributes(told))
+        address = next((packed for _, packed in attributes(parts.get(ATTR_IP, b""))), b"")
+        prefix = parts.get(ATTR_CIDR)
+        counted = (int.from_bytes(parts.get(kind, b""), "big") for kind in (ATTR_PACKETS, ATTR_BYTES))
+        yield Listed(Key(address, None if prefix is None else prefix[0]), *counted)
+
+
+def _several(elements: Iterable[bytes]) -> bytes:
+    return attribute(ATTR_LINENO, struct.pack("=I", 0)) + attribute(ATTR_ADT | NLA_F_NESTED, b"".join(elements))
+
+
+def _message(what: str, command: int, name: str, rest: bytes = b"") -> Message:
+    head = NFGENMSG.pack(socket.AF_INET, 0, 0) + attribute(ATTR_PROTOCOL, bytes([PROTOCOL]))
+    return Message(
+        what, NFNL_SUBSYS_IPSET << 8 | command, 0, head + attribute(ATTR_SETNAME, name.encode() + b"\0") + rest
+    )

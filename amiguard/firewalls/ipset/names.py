@@ -1,0 +1,69 @@
+"""Which sets there are, what they are called, and which of them holds a target. Pure.
+
+amiguard4, amiguard6                     absolute bans of single addresses
+amiguard4-net, ...                       the same of networks of any prefix length
+amiguard4-unproven, amiguard4-unproven-net, ...   bans that spare the answers to what this server asked
+amiguard4-allow, amiguard6-allow         who is never dropped"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from amiguard.firewalls.elements import place_of
+from amiguard.firewalls.ipset.format import Key
+from amiguard.model import Target
+
+PREFIX = "amiguard"
+SIZE = 1 << 20
+"""Elements that a set takes: more than the bans that amiguard ever has at once."""
+
+
+class SetName(NamedTuple):
+    """One set: of an IP version, for one strength of bans, and for networks or for single addresses."""
+
+    version: int
+    absolute: bool
+    networks: bool
+
+    @property
+    def text(self) -> str:
+        """What the kernel calls it."""
+        return f"{PREFIX}{self.version}{'' if self.absolute else '-unproven'}{'-net' if self.networks else ''}"
+
+    @property
+    def kind(self) -> str:
+        """What ipset calls its kind."""
+        return "hash:net" if self.networks else "hash:ip"
+
+
+BAN_SETS = tuple(
+    SetName(version, absolute, networks)
+    for version in (4, 6)
+    for absolute in (True, False)
+    for networks in (False, True)
+)
+
+
+def allow_set(version: int) -> str:
+    """Return what the set of those who are never dropped is called."""
+    return f"{PREFIX}{version}-allow"
+
+
+def spare(name: str) -> str:
+    """Return what a set is called that is filled before it takes the place of `name`."""
+    return f"{name}-new"
+
+
+def place(target: Target, *, absolute: bool) -> tuple[SetName, list[Key]]:
+    """Return which set holds a target that is banned so, and its elements there."""
+    kept, packed = place_of(target, absolute)
+    if kept.prefix is None:
+        return SetName(kept.version, absolute, networks=False), [Key(packed)]
+    return SetName(kept.version, absolute, networks=True), network_keys(packed, kept.prefix)
+
+
+def network_keys(packed: bytes, prefix: int) -> list[Key]:
+    """Return a network's elements: ipset knows no /0, so everything is two halves."""
+    if prefix:
+        return [Key(packed, prefix)]
+    return [Key(packed, 1), Key(b"\x80" + packed[1:], 1)]

@@ -1,0 +1,57 @@
+"""Tries what bans in ipset need, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from amiguard.errors import FirewallError
+from amiguard.firewalls.ipset import format as ipset
+from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET, Key
+from amiguard.firewalls.ipset.legacy import PROGRAM
+from amiguard.firewalls.ipset.refusals import MISSING, explained
+from amiguard.firewalls.ipset.rules import NetlinkRules
+from amiguard.firewalls.netlink import Netlink, Refused
+
+
+async def probe() -> str:
+    """Try what `Ipset` needs, on a set of its own that is gone afterwards.
+
+    Returns:
+        One line on what the kernel can do.
+
+    Raises:
+        FirewallError: it can't, or may not.
+    """
+    netlink = Netlink(NFNL_SUBSYS_IPSET)
+    name = f"amiguard-probe-{os.getpid()}"
+    try:
+        for message in (
+            ipset.create(name, "hash:net", 4, 1024, counters=True),
+            ipset.add(name, [ipset.element(Key(bytes(4), 8), 1)]),
+        ):
+            (answer,) = await netlink.ask([message])
+            if isinstance(answer, Refused):
+                raise explained(answer)
+        how = await probe_rules()
+    finally:
+        await netlink.ask([ipset.destroy(name)])
+        await netlink.close()
+    return f"ipset: bans that end by themselves, networks and allowlists, for IPv4 and IPv6; rules {how}"
+
+
+async def probe_rules() -> str:
+    """Tell how the rules will come into the kernel. Raises FirewallError: there is no way."""
+    rules = NetlinkRules(())
+    try:
+        await rules.probe()
+    except FirewallError as error:
+        if error.errno not in MISSING:
+            raise
+        if shutil.which(PROGRAM[4]) is None:
+            raise FirewallError(f"neither nf_tables nor {PROGRAM[4]} is here: {error}", error.errno) from error
+        return "by iptables-legacy, once"
+    else:
+        return "over netlink, as iptables-nft writes them"
+    finally:
+        await rules.close()
