@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from amiguard.alerting import Alerting
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.exemptions import Exemptions
+from amiguard.histogram import Histogram
+from amiguard.journal import Action
 from amiguard.judge import Judge
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Evidence, Origin, Reason, Target
 from amiguard.offenders import offender
-from amiguard.ports import Clock, Source
+from amiguard.ports import Clock, Notifier, Source
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What is counted or measured."""
+
+    status: Mapping[str, object]
+    reasons: Mapping[Reason, int]
+    """Failures by reason."""
+    alerts: Mapping[Action, int]
+    capacity: int
+    """Offenders that the jail can count at once."""
+    latency: Histogram
+    """Of the kernel."""
+    lag: Histogram
+    """Of the event loop."""
+    drops: Drops | None
+    """None = the kernel does not tell."""
 
 
 class Administration:
@@ -28,9 +50,13 @@ class Administration:
         exemptions: Exemptions,
         presence: Presence,
         recorder: Recorder,
+        alerting: Alerting,
+        notifiers: Sequence[Notifier],
         clock: Clock,
     ) -> None:
         self.sources: list[Source] = []
+        self.lag = Histogram()
+        """How late the event loop was."""
         self.protecting = False
         """Whether the firewall was laid out: nothing is protected before."""
         self._judge = judge
@@ -39,6 +65,8 @@ class Administration:
         self._exemptions = exemptions
         self._presence = presence
         self._recorder = recorder
+        self._alerting = alerting
+        self._notifiers = notifiers
         self._clock = clock
         self._started = clock()
 
@@ -173,6 +201,7 @@ class Administration:
                 "error": self._recorder.failing,
                 "waiting": self._recorder.waiting,
             },
+            "notifiers": [dict(notifier.status()) for notifier in self._notifiers],
             "bans": {"active": len(self._enforcement.active), "waiting": len(self._enforcement.waiting)},
             "jail": {"tracked": len(self._judge.rules.jail), "evicted": self._judge.rules.jail.evicted},
             "totals": {
@@ -184,6 +213,22 @@ class Administration:
                 "after_ban": counters.after_ban,
             },
         }
+
+    async def measure(self) -> Measurements:
+        """Return everything that is counted or measured, for graphs."""
+        try:
+            drops = await self._enforcement.firewall.total_drops()
+        except FirewallError:
+            drops = None  # the firewall's own state tells that it fails
+        return Measurements(
+            status=self.status(),
+            reasons=self._judge.counters.reasons,
+            alerts=self._alerting.counts,
+            capacity=self._judge.rules.jail.capacity,
+            latency=self._enforcement.latency,
+            lag=self.lag,
+            drops=drops,
+        )
 
 
 def _why(entry: Allowed) -> str:

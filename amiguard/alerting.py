@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from amiguard.journal import Action, Journal
@@ -15,10 +16,17 @@ class Alerting:
         self._notifiers = notifiers
         self._journal = journal
         self._clock = clock
+        self.counts: Counter[Action] = Counter()
+        """How many there were of each action."""
 
     def __call__(self, action: Action, text: str, /, **fields: object) -> None:
         """Write the log line of `action` and post a notice that says the same; see `ports.Alert`."""
         self._journal.write(action, text, **fields)
+        self.post(action, text)
+
+    def post(self, action: Action, text: str) -> None:
+        """Post a notice of what stands in the log already."""
+        self.counts[action] += 1
         notice = Notice(NoticeKind.ALERT, self._clock(), text=text, action=action)
         for notifier in self._notifiers:
             notifier.post(notice)

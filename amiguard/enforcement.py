@@ -16,6 +16,7 @@ from itertools import islice
 from amiguard.ends import Ends
 from amiguard.errors import FirewallError
 from amiguard.history import History
+from amiguard.histogram import Histogram
 from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Drops, Origin, Target
@@ -55,6 +56,8 @@ class Enforcement:
         """What the kernel has dropped in all, as `count` last heard of it."""
         self.failing: str = ""
         """Why the kernel refuses bans now; empty while all is well."""
+        self.latency = Histogram()
+        """How long the kernel took for each transaction that it took."""
         self.firewall = firewall
         """What enforces the bans; `relocate` changes it."""
         self._recorder = recorder
@@ -230,9 +233,12 @@ class Enforcement:
             await change()
 
     async def _enforce(self, batch: Sequence[Ban]) -> bool:
+        loop = asyncio.get_running_loop()
         try:
             await self._make_room(len(batch))
+            began = loop.time()
             await self.firewall.ban(batch, self._clock())
+            self.latency.observe(loop.time() - began)
         except FirewallError as error:
             self._journal.write(
                 Action.FIREWALL_FAILED,

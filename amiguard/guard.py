@@ -82,6 +82,8 @@ class Guard:
             exemptions=self.exemptions,
             presence=self.presence,
             recorder=self._recorder,
+            alerting=self.alert,
+            notifiers=notifiers,
             clock=clock,
         )
         """Answers the control interface."""
@@ -146,7 +148,8 @@ class Guard:
 
     def notify(self, kind: NoticeKind, text: str) -> None:
         """Tell the administrator of a start or a stop."""
-        self._post(Notice(kind, self._clock(), text=text))
+        for notifier in self._notifiers:
+            notifier.post(Notice(kind, self._clock(), text=text))
 
     def reconfigure(self, policy: Policy, allow: Sequence[Target], *, log_followed: bool) -> None:
         """Judge by other settings from now on; see `Judge.reconfigure` and `Exemptions.set`."""
@@ -167,20 +170,19 @@ class Guard:
     # ----------------------------------------------------------------------------------------------------------------
 
     async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + TICK
             await asyncio.sleep(TICK)
+            self.administration.lag.observe(max(0.0, loop.time() - due))
             try:
                 self._judge.release()
             except Exception as error:  # noqa: BLE001 -- one event must not end the daemon
                 self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
             self._remember_position()
-            for alert in self._outages.look([source.status() for source in self.sources], self._clock()):
-                self._post(alert)
+            for action, text in self._outages.look([source.status() for source in self.sources], self._clock()):
+                self.alert.post(action, text)
             await self._enforcement.count()
-
-    def _post(self, notice: Notice) -> None:
-        for notifier in self._notifiers:
-            notifier.post(notice)
 
     def _remember_position(self) -> None:
         """Record how far the logs were read, but never past a line whose ban is not in the kernel yet."""

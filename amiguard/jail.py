@@ -58,6 +58,11 @@ class Jail:
         return len(self._offenders)
 
     @property
+    def capacity(self) -> int:
+        """Offenders that can be tracked at once."""
+        return self._offenders.capacity
+
+    @property
     def evicted(self) -> int:
         """Offenders forgotten for want of room."""
         return self._offenders.evicted

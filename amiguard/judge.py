@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from amiguard.allowlist import Allowlist
@@ -39,6 +39,8 @@ class Counters:
     """Bans that the allowlist prevented."""
     after_ban: int = 0
     """Failures of targets that were banned already."""
+    reasons: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+    """Failures by reason."""
 
 
 class Bans(Protocol):
@@ -152,6 +154,7 @@ class Judge:
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1
+        self.counters.reasons[failure.reason] += 1
         verdicts = self.rules.failed(failure)
         own = verdicts[0] if verdicts else None
         count = own.failures if isinstance(own, Ban) and own.target == failure.address else self.rules.failures(failure)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from amiguard.journal import Action
 from amiguard.model import Timestamp
-from amiguard.ports import Notice, NoticeKind
 
 PATIENCE = 60_000
 """Milliseconds without a source that nobody needs to know of: Asterisk restarts, a log is rotated."""
@@ -22,8 +21,8 @@ class Outages:
         self._since: dict[str, Timestamp] = {}
         self._told: set[str] = set()
 
-    def look(self, statuses: Iterable[Mapping[str, object]], now: Timestamp) -> list[Notice]:
-        """Return the alerts that are due at `now`; to be called every second or so."""
+    def look(self, statuses: Iterable[Mapping[str, object]], now: Timestamp) -> list[tuple[Action, str]]:
+        """Return the alerts that are due at `now`, each with its text; to be called every second or so."""
         alerts = []
         for status in statuses:
             name, where = str(status["name"]), status.get("where", "")
@@ -35,11 +34,11 @@ class Outages:
                 if now - since > PATIENCE and name not in self._told:
                     self._told.add(name)
                     text = f"no events from {where} for more than a minute: {status.get('error') or 'no reason known'}"
-                    alerts.append(Notice(NoticeKind.ALERT, now, text=text, action=lost))
+                    alerts.append((lost, text))
                 continue
             since = self._since.pop(name, now)
             if name in self._told:
                 self._told.remove(name)
                 text = f"events from {where} again, after {(now - since) // 1000} s without"
-                alerts.append(Notice(NoticeKind.ALERT, now, text=text, action=back))
+                alerts.append((back, text))
         return alerts

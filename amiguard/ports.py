@@ -207,6 +207,10 @@ class Notifier(Protocol):
     async def run(self) -> None:
         """Deliver until cancelled; what could not be delivered by then is kept for the next start."""
 
+    def status(self) -> Mapping[str, object]:
+        """Tell how it goes, JSON-able: at least `name`, `waiting`, `sent` and `lost` (messages), and `error`, which is
+        empty while all is well."""
+
     async def drain(self, grace: float) -> None:
         """Deliver what waits, for at most `grace` seconds; called once `run` has ended."""
 

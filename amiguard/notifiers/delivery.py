@@ -38,9 +38,17 @@ class Delivery:
         self._clock = clock
         self._journal = journal
         self._spooled = asyncio.Event()
+        self.waiting = 0
+        """Letters that are not handed over, as far as is known."""
+        self.sent = 0
+        self.lost = 0
+        """Letters that somebody did not get, for good."""
+        self.failing = ""
+        """Why the latest session left letters; empty while all is well."""
 
     def wake(self) -> None:
         """Say that the spool has a new letter."""
+        self.waiting += 1
         self._spooled.set()
 
     async def run(self) -> None:
@@ -63,6 +71,7 @@ class Delivery:
         names = await asyncio.to_thread(self._spool.names)
         done = Round(left=len(names))
         if not names:
+            self.waiting, self.failing = 0, ""
             return done
         try:
             async with session(self._settings) as server:
@@ -72,6 +81,9 @@ class Delivery:
                         break
         except NotifierError as error:
             done.error = error
+        self.waiting = done.left
+        self.sent += done.sent
+        self.failing = str(done.error) if done.left else ""
         if done.left:
             self._journal.write(Action.MAIL_FAILED, "will be tried again", count=done.left, error=done.error)
         return done
@@ -85,6 +97,7 @@ class Delivery:
             if not error.permanent:
                 done.error = error
                 return
+            self.lost += 1
             self._journal.write(Action.MAIL_FAILED, "given up", count=1, error=error)
             again = False
         if again:
@@ -104,6 +117,7 @@ class Delivery:
         late = self._clock() - letter.at > PATIENCE
         never = [error for error in refused.values() if error.permanent or late]
         if never:
+            self.lost += 1
             self._journal.write(Action.MAIL_FAILED, "given up", count=1, recipients=len(never), error=never[0])
         later = tuple(address for address, error in refused.items() if error not in never)
         if not later:

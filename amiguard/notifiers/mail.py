@@ -43,6 +43,7 @@ class Mail:
         self._drafts: deque[Draft] = deque()
         self._posted = asyncio.Event()
         self._opened = False
+        self._lost = 0
         self._last: Timestamp = 0
 
     def post(self, notice: Notice) -> None:
@@ -55,8 +56,20 @@ class Mail:
         if content is not None and room:
             self._drafts.append(self._draft(content, now))
         elif content is not None:
+            self._lost += 1
             self._journal.write(Action.MAIL_FAILED, "too many mails wait to be written; one is dropped", count=1)
         self._posted.set()
+
+    def status(self) -> Mapping[str, object]:
+        """Return how it goes; see `ports.Notifier`."""
+        return {
+            "name": "mail",
+            "where": self._settings.host,
+            "waiting": len(self._drafts) + self._delivery.waiting,
+            "sent": self._delivery.sent,
+            "lost": self._lost + self._delivery.lost,
+            "error": self._delivery.failing,
+        }
 
     async def run(self) -> None:
         """Write and send until cancelled."""
@@ -138,6 +151,7 @@ class Mail:
         except Exception as error:  # noqa: BLE001 -- one mail that can't be written must not end the others
             self._journal.write(Action.INTERNAL_ERROR, "a mail can't be written", error=error)
         else:
+            self._lost += dropped
             if dropped:
                 self._journal.write(Action.MAIL_FAILED, "the spool is full; the oldest are dropped", count=dropped)
         self._delivery.wake()

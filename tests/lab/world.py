@@ -122,6 +122,9 @@ class RecordingNotifier:
     async def run(self) -> None:
         pass
 
+    def status(self) -> dict[str, object]:
+        return {"name": "recording", "waiting": 0, "sent": len(self.notices), "lost": 0, "error": ""}
+
     async def drain(self, grace: float) -> None:
         pass
 

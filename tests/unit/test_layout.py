@@ -19,6 +19,7 @@ KNOWN_IN = {
     "dotenv": ("amiguard/settings/places.py",),
     "jinja2": ("amiguard/notifiers/message.py", "amiguard/notifiers/webhook/layout.py"),
     "panoramisk": ("amiguard/sources/ami/protocol.py",),
+    "prometheus_client": ("amiguard/control/metrics.py",),
     "pydantic": ("amiguard/settings/",),
     "pydantic_settings": ("amiguard/settings/model.py",),
     "pyroute2": ("amiguard/firewalls/nftmessages.py", "amiguard/demo/network.py"),

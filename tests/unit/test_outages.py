@@ -13,8 +13,8 @@ def status(*, up: bool, name: str = "ami") -> dict[str, object]:
     return {"name": name, "where": "127.0.0.1:5038", "up": up, "error": "" if up else "refused"}
 
 
-def told(outages: Outages, at: int, *statuses: dict[str, object]) -> list[tuple[Action | None, str]]:
-    return [(notice.action, notice.text) for notice in outages.look(statuses, at)]
+def told(outages: Outages, at: int, *statuses: dict[str, object]) -> list[tuple[Action, str]]:
+    return outages.look(statuses, at)
 
 
 def test_a_source_that_is_back_within_a_minute_is_not_told() -> None:
