@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from amiguard.journal import Action, Journal
 from amiguard.ports import Clock, Notice, NoticeKind, Notifier
 
+ALERTS = (Action.AMI_LOST, Action.AMI_CONNECTED, Action.LOG_LOST, Action.LOG_OPENED)
+"""What is alerted of: counted from 0 on, for who looks at the difference misses a count that begins with 1."""
+
 
 class Alerting:
     """Fulfils `ports.Alert`."""
@@ -16,7 +19,7 @@ class Alerting:
         self._notifiers = notifiers
         self._journal = journal
         self._clock = clock
-        self.counts: Counter[Action] = Counter()
+        self.counts: Counter[Action] = Counter(dict.fromkeys(ALERTS, 0))
         """How many there were of each action."""
 
     def __call__(self, action: Action, text: str, /, **fields: object) -> None:

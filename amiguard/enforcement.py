@@ -15,8 +15,8 @@ from itertools import islice
 
 from amiguard.ends import Ends
 from amiguard.errors import FirewallError
-from amiguard.history import History
 from amiguard.histogram import Histogram
+from amiguard.history import History
 from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Drops, Origin, Target

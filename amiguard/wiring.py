@@ -21,6 +21,7 @@ from amiguard.ports import Clock, Firewall, Notifier, Position
 from amiguard.settings import Settings
 
 if TYPE_CHECKING:
+    from amiguard.control.controlled import Metrics
     from amiguard.notifiers.webhook import Webhook
     from amiguard.sources.ami import AmiSettings, AmiSource, Handover
     from amiguard.sources.logfile import LogIntake, LogSource
@@ -117,6 +118,17 @@ def control_settings(settings: Settings) -> ControlSettings:
         http=None if listen is None else Address(listen.host, listen.port),
         token=settings.http_token.get_secret_value(),
     )
+
+
+def metrics_of(guard: Guard) -> Metrics:
+    """Return what Prometheus scrapes; its library is imported when it first does."""
+
+    async def scraped() -> tuple[bytes, str]:
+        from amiguard.control.metrics import exposition
+
+        return exposition(await guard.administration.measure())
+
+    return scraped
 
 
 def zone_of(settings: Settings) -> tzinfo:

@@ -10,7 +10,7 @@ from amiguard.model import Address, Allowed, Ban, Drops, Target
 Reload = Callable[[], Awaitable[Sequence[str]]]
 """Takes over changed settings, and returns which. Raises SettingsError: one is wrong, and all the old ones stay."""
 
-Metrics = Callable[[], tuple[bytes, str]]
+Metrics = Callable[[], Awaitable[tuple[bytes, str]]]
 """Returns what Prometheus scrapes: the body and its content type."""
 
 

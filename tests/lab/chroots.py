@@ -62,6 +62,8 @@ RECIPES = {
     "asterisk22": Recipe("sid", ("asterisk", "asterisk-modules"), LAB),
     "asterisk16": Recipe("bullseye", ("asterisk", "asterisk-modules", "asterisk-config"), LAB),
     "opensmtpd": Recipe("bookworm", ("opensmtpd",)),
+    "prometheus": Recipe("bookworm", ("prometheus",)),
+    "rsyslog": Recipe("bookworm", ("rsyslog",)),
     "fail2ban": Recipe("bookworm", ("fail2ban",)),
     "debian12": Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "nftables")),
 }

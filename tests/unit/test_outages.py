@@ -3,6 +3,7 @@ from __future__ import annotations
 from amiguard.journal import Action
 from amiguard.outages import PATIENCE, Outages
 from amiguard.ports import Notice, NoticeKind
+from tests.lab.sources import Told
 from tests.lab.waiting import until
 from tests.lab.world import World
 
@@ -49,21 +50,10 @@ def test_each_source_counts_for_itself() -> None:
     assert [action for action, _ in alerts] == [Action.AMI_CONNECTED, Action.LOG_LOST]
 
 
-class Lost:
-    def status(self) -> dict[str, object]:
-        return status(up=False)
-
-    def positions(self) -> list[object]:
-        return []
-
-    async def run(self) -> None:
-        pass
-
-
 async def test_the_guard_posts_an_alert_for_a_lost_source() -> None:
     world = World()
     async with world.running() as guard:
-        guard.sources.append(Lost())  # type: ignore[arg-type]
+        guard.sources.append(Told(status(up=False)))
         await until(lambda: bool(guard._outages._since), 5, "the first look")
         world.now += PATIENCE + 1
         await until(lambda: bool(world.notifier.notices), 5, "an alert")

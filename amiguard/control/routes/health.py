@@ -36,5 +36,5 @@ class HealthRoutes:
         return web.json_response(self._controlled.status())
 
     async def _scraped(self, _: web.Request) -> web.Response:
-        body, content_type = cast("Metrics", self._metrics)()
+        body, content_type = await cast("Metrics", self._metrics)()
         return web.Response(body=body, headers={"Content-Type": content_type})

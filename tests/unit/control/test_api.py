@@ -293,7 +293,11 @@ async def test_metrics_are_served_as_they_are_where_there_are_any(
 ) -> None:
     assert (await told(http, "GET", "http://amiguard/metrics"))[0] == 404
     other = path.with_name("other.sock")
-    server = serving(other, guard, journal, metrics=lambda: (b"amiguard_bans 1\n", "text/plain; version=1.0.0"))
+
+    async def metrics() -> tuple[bytes, str]:
+        return b"amiguard_bans 1\n", "text/plain; version=1.0.0"
+
+    server = serving(other, guard, journal, metrics=metrics)
     await server.start()
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(other))) as session,

@@ -47,8 +47,10 @@ def complete(settings: ControlSettings, guard: FakeGuard, journal: RecordingJour
     async def reload() -> list[str]:
         return []
 
-    metrics = (b"amiguard_bans 1\n", "text/plain; version=1.0.0")
-    return ControlServer(settings, guard, journal, lambda: NOW, Stream(), reload=reload, metrics=lambda: metrics)
+    async def metrics() -> tuple[bytes, str]:
+        return b"amiguard_bans 1\n", "text/plain; version=1.0.0"
+
+    return ControlServer(settings, guard, journal, lambda: NOW, Stream(), reload=reload, metrics=metrics)
 
 
 async def test_every_answer_is_as_described_whatever_is_asked(

@@ -1,0 +1,114 @@
+"""What is delivered for Prometheus and Grafana: checked by promtool, and scraped by a real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from amiguard.control.metrics import exposition
+from tests.lab.chroots import chroot
+from tests.lab.prometheus import prometheus, promtool
+from tests.lab.sources import Told
+from tests.lab.stage import Stage
+from tests.lab.waiting import until
+from tests.lab.world import World
+
+pytestmark = pytest.mark.netns
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ALERTS = DEPLOY / "prometheus/alerts.yml"
+SCRAPE = DEPLOY / "prometheus/scrape.yml"
+DASHBOARD = DEPLOY / "grafana/amiguard.json"
+SOURCES = (
+    Told({"name": "ami", "up": True, "events": 7, "last_event": 1_500, "reconnects": 2}),
+    Told({"name": "log", "up": True, "lines": 99, "last_line": 1_500, "behind": 512}),
+)
+ATTACKER = "198.18.0.7"
+
+
+@pytest.fixture(scope="module")
+def root() -> Path:
+    return chroot("prometheus")
+
+
+async def told() -> str:
+    """What a daemon with AMI and a log tells."""
+    async with World().running() as guard:
+        guard.sources.extend(SOURCES)
+        return exposition(await guard.administration.measure())[0].decode()
+
+
+def expressions() -> list[str]:
+    """Every query of the dashboard, with what Grafana puts in for its variables."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    found = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [expr.replace("$__rate_interval", "5m").replace("$instance", ".*").replace("$job", ".*") for expr in found]
+
+
+async def test_every_metric_that_dashboard_and_alerts_name_is_told() -> None:
+    samples = {sample.name for family in text_string_to_metric_families(await told()) for sample in family.samples}
+    named = set(re.findall(r"\b(?:amiguard|process)_[a-z_]+\b", "\n".join([*expressions(), ALERTS.read_text()])))
+
+    assert named - samples == set()
+    assert len(named) > 20
+
+
+def test_the_panels_of_the_dashboard_are_told_apart_and_do_not_overlap() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    places = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
+    assert len(set(places)) == len(places)
+    assert max(x for x, _ in places) < 24
+
+
+async def test_promtool_finds_no_mistake(root: Path, tmp_path: Path) -> None:
+    queries = tmp_path / "dashboard.json"
+    rules = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(expressions())]
+    queries.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    (tmp_path / "prometheus.yml").write_text(SCRAPE.read_text())
+    (tmp_path / "amiguard-alerts.yml").write_text(ALERTS.read_text())
+
+    assert f"{len(rules)} rules found" in promtool(root, "check", "rules", queries)
+    assert "SUCCESS" in promtool(root, "check", "config", tmp_path / "prometheus.yml")
+    assert promtool(root, "check", "metrics", stdin=await told()) == ""
+
+
+async def test_prometheus_scrapes_a_daemon_and_evaluates_the_alerts(place: Stage, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "amiguard-alerts.yml").write_text(ALERTS.read_text())
+    config = SCRAPE.read_text().replace("scrape_interval: 15s", "scrape_interval: 1s")
+    config += "\nglobal:\n  evaluation_interval: 1s\n"
+    place.site.settings |= {"HTTP_LISTEN": "127.0.0.1:9478"}
+    daemon = await place.site.up()
+    await place.guess(ATTACKER, times=5)
+    await daemon.told("ban")
+
+    with prometheus(root, tmp_path, config, place.namespace) as server:
+        await until(lambda: server.value("amiguard_bans_active") == 1, 20, "a scrape")
+        assert server.value('amiguard_failures_total{reason="wrong-password"}') == 5
+        assert server.value('amiguard_source_up{source="ami"}') == 1
+        assert server.value("amiguard_firewall_transaction_seconds_count") == 1
+        assert await place.arrives(ATTACKER) is False
+        await until(lambda: (server.value("amiguard_dropped_packets_total") or 0) >= 1, 20, "the drop")
+        assert server.value('up{job="amiguard"}') == 1
+        await until(lambda: health(server.ask("rules")) == {"ok"}, 20, "the rules' evaluation")
+        assert await daemon.stop() == 0
+        await until(lambda: server.value('up{job="amiguard"}') == 0, 20, "the end of the daemon")
+        await until(lambda: "AmiguardDown" in pending(server.ask("alerts")), 20, "the alert")
+
+
+def health(rules: dict[str, list[dict[str, list[dict[str, str]]]]]) -> set[str]:
+    return {rule["health"] for group in rules["groups"] for rule in group["rules"]}
+
+
+def pending(alerts: dict[str, list[dict[str, dict[str, str]]]]) -> set[str]:
+    return {alert["labels"]["alertname"] for alert in alerts["alerts"]}
