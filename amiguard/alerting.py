@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from amiguard.journal import Action, Journal
 from amiguard.ports import Clock, Notice, NoticeKind, Notifier
 
-ALERTS = (Action.AMI_LOST, Action.AMI_CONNECTED, Action.LOG_LOST, Action.LOG_OPENED)
+ALERTS = (
+    Action.AMI_LOST,
+    Action.AMI_CONNECTED,
+    Action.LOG_LOST,
+    Action.LOG_OPENED,
+    Action.ACCOUNT_UNDER_ATTACK,
+    Action.SUSPECTED_COMPROMISE,
+)
 """What is alerted of: counted from 0 on, for who looks at the difference misses a count that begins with 1."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from amiguard.alerting import ALERTS as COUNTED
 from amiguard.control.metrics import exposition
 from tests.lab.chroots import chroot
 from tests.lab.prometheus import prometheus, promtool
@@ -55,6 +56,12 @@ async def test_every_metric_that_dashboard_and_alerts_name_is_told() -> None:
 
     assert named - samples == set()
     assert len(named) > 20
+
+
+def test_the_alert_rules_name_actions_that_are_counted_from_the_start() -> None:
+    named = {action for group in re.findall(r'action=~"([^"]+)"', ALERTS.read_text()) for action in group.split("|")}
+
+    assert named == {"account-under-attack", "suspected-compromise"} <= {action.value for action in COUNTED}
 
 
 def test_the_panels_of_the_dashboard_are_told_apart_and_do_not_overlap() -> None:
