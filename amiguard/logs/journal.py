@@ -14,6 +14,7 @@ from amiguard.journal import Action
 from amiguard.logs import fields as ecs
 from amiguard.logs.catalogue import CATALOGUE, ECS_VERSION, Entry, Level
 from amiguard.logs.console import console_line
+from amiguard.logs.ocsf import ocsf_event
 from amiguard.logs.outlet import Outlet
 from amiguard.ports import Clock
 from amiguard.sparing import without
@@ -21,7 +22,7 @@ from amiguard.sparing import without
 with without("rich"):  # for coloured tracebacks, which we don't write
     import structlog
 
-Format = Literal["ecs", "console"]
+Format = Literal["ecs", "ocsf", "console"]
 
 LIMIT = 500
 """Lines a second of each action that strangers can cause at will."""
@@ -61,13 +62,13 @@ class StructuredJournal:
         self._outlet = Outlet(fd)
         self._tap = tap
         self._colors = os.isatty(fd)
+        self._host = ecs.text(socket.gethostname())
         self.reconfigure(format, level)
         self._clock = clock
         self._limit = limit
         self._second = 0
-        host = socket.gethostname()
         self._tallies = {
-            action: Tally(action, entry, _common(action, entry, host)) for action, entry in CATALOGUE.items()
+            action: Tally(action, entry, _common(action, entry, self._host)) for action, entry in CATALOGUE.items()
         }
         self._log = structlog.wrap_logger(
             structlog.ReturnLogger(),
@@ -94,7 +95,14 @@ class StructuredJournal:
 
     def reconfigure(self, format: Format, level: str) -> None:  # noqa: A002 -- the operator's word, LOG_FORMAT
         """Write the lines from now on in another format, and leave out those below another level."""
-        self._render = _console(colors=self._colors) if format == "console" else _json
+        self._render: Callable[[Tally, ecs.Line], str]
+        match format:
+            case "ecs":
+                self._render = _json
+            case "ocsf":
+                self._render = _ocsf(self._host)
+            case "console":
+                self._render = _console(colors=self._colors)
         self._level = Level[level.upper()]
 
     def close(self) -> None:
@@ -180,13 +188,20 @@ def _console(*, colors: bool) -> Callable[[Tally, ecs.Line], str]:
     return render
 
 
+def _ocsf(host: str) -> Callable[[Tally, ecs.Line], str]:
+    def render(tally: Tally, line: ecs.Line) -> str:
+        return _encode(ocsf_event(tally.action, tally.entry, line, host))
+
+    return render
+
+
 def _common(action: Action, entry: Entry, host: str) -> str:
     line = {
         "log.level": entry.level.name.lower(),
         "event.action": action.value,
         "ecs.version": ECS_VERSION,
         "service.name": "amiguard",
-        "host.name": ecs.text(host),
+        "host.name": host,
         "event.kind": entry.kind,
         "event.category": entry.category,
         "event.type": entry.type,

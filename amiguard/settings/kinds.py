@@ -264,5 +264,5 @@ SmtpTls = Annotated[Literal["none", "starttls", "tls"], Allowed("none, starttls 
 WebhookFormat = Annotated[
     Literal["json", "slack", "mattermost", "teams", "ntfy"], Allowed("json, slack, mattermost, teams or ntfy")
 ]
-LogFormat = Annotated[Literal["ecs", "console"], Allowed("ecs or console")]
+LogFormat = Annotated[Literal["ecs", "ocsf", "console"], Allowed("ecs, ocsf or console")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Allowed("debug, info, warning or error")]

@@ -15,6 +15,8 @@ from amiguard.errors import FirewallError, NotifierError, ResolverError, SourceE
 from amiguard.journal import Action
 from amiguard.logs import open_journal
 from amiguard.logs.catalogue import CATALOGUE
+from amiguard.logs.journal import Format
+from amiguard.logs.ocsf import EventClass, shape_of
 from amiguard.model import Address, AllowOrigin, Ban, Evidence, Failure, Origin, Reason, Target
 from amiguard.settings import Settings
 from amiguard.settings.durations import FORM, format_duration
@@ -191,11 +193,11 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
 """What a part of amiguard hands to the journal: a message and fields."""
 
 
-def example(action: Action) -> str:
+def example(action: Action, format: Format = "ecs") -> str:  # noqa: A002 -- the operator's word, LOG_FORMAT
     """Return the line that the journal writes for an action's example."""
     message, fields = EXAMPLES[action]
     with tempfile.TemporaryFile("w+") as file, patch("socket.gethostname", return_value="pbx"):
-        open_journal("ecs", "info", clock=lambda: NOW, stream=file).write(action, message, **fields)
+        open_journal(format, "info", clock=lambda: NOW, stream=file).write(action, message, **fields)
         file.seek(0)
         return file.read().rstrip("\n")
 
@@ -211,9 +213,19 @@ def events() -> str:
             f"### `{action}`\n\n{entry.meaning}{limited}\n\n"
             f"Level {entry.level.name.lower()}; kind {entry.kind}; category {', '.join(entry.category)}; "
             f"type {', '.join(entry.type)}; outcome {entry.outcome or 'none'}.\n"
+            f"OCSF: {ocsf(action)}.\n"
             f"Further fields: {fields}.\n\n```json\n{example(action)}\n```\n"
         )
     return "\n".join(parts)
+
+
+def ocsf(action: Action) -> str:
+    """Return how OCSF classes an action's events."""
+    shape = shape_of(action, CATALOGUE[action])
+    told = f"{shape.event_class.value} {shape.event_class.title}, activity {shape.activity}"
+    if shape.event_class is EventClass.DETECTION_FINDING:
+        told += f", action {shape.control.value}, disposition {shape.disposition.value}"
+    return told
 
 
 COMMON = frozenset(

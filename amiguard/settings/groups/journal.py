@@ -11,6 +11,6 @@ class JournalGroup(BaseModel):
     """amiguard's own log."""
 
     log_format: LogFormat = Field(
-        "ecs", description="own log on standard output: JSON with ECS field names, or text for people"
+        "ecs", description="own log on standard output: JSON as ECS or as OCSF names it, or text for people"
     )
     log_level: LogLevel = Field("info", description="leave out lines below this level; `warning` hides failures")
