@@ -98,7 +98,7 @@ class Rulebook:
         if not authentic(event):
             return NOTHING
         alarm = None
-        if self.policy.compromise and not self.logins.knows(event.account, event.address, at):
+        if self.policy.compromise and not self._is_at_home(event.account, event.address, at):
             alarm = suspicion(event, self._background(event, at), self.policy.compromise)
         self.logins.add(event.account, event.address, at)
         if self.policy.protected_maxretry:
@@ -164,6 +164,10 @@ class Rulebook:
 
     def _lives(self, address: Address, now: Timestamp) -> bool:
         return self.logins.lives(address, now) or self.presence.is_phone(address, now)
+
+    def _is_at_home(self, account: str, address: Address, at: Timestamp) -> bool:
+        """Whether this account was seen to log in from there before, or is remembered to be there over a restart."""
+        return self.logins.knows(account, address, at) or self.presence.is_own(address, account, at)
 
     def _learning(self, now: Timestamp) -> bool:
         if self.logins.since is None:

@@ -4,8 +4,9 @@ import pytest
 
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.journal import Action
-from amiguard.model import Address, Target
+from amiguard.model import Address, Phone, Target
 from amiguard.policy import Policy, Scan, Spread
+from amiguard.presence import Presence
 from amiguard.rules.logins import CAPACITY, HOMES, LIVE, REMEMBERED, Logins
 from amiguard.rules.rulebook import Rulebook
 from amiguard.rules.verdict import Alarm
@@ -101,6 +102,17 @@ def test_right_after_the_start_a_phone_of_an_attacked_account_is_not_suspected()
     attack_from_everywhere(rules)
 
     assert not rules.logged_in(login(), LATER + 20)
+
+
+def test_a_phone_that_is_remembered_over_a_restart_is_not_suspected() -> None:
+    presence = Presence()
+    presence.restore([Phone(HOME, "100", LATER + HOUR)], LATER)
+    rules = Rulebook(POLICY, presence)
+    rules.logins.since = 0
+    attack_from_everywhere(rules)
+
+    assert not rules.logged_in(login(address=HOME), LATER + 20)
+    assert rules.logged_in(login(), LATER + 20)
 
 
 @pytest.mark.parametrize(
