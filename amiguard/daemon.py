@@ -88,7 +88,7 @@ class Daemon:
             policy_of(settings),
             settings.ignored_targets,
             firewall=firewall_of(settings),
-            store=SqliteStore(settings.database, journal),
+            store=SqliteStore(settings.database, journal, times=settings.recidive > 0),
             notifiers=self._notifiers,
             journal=journal,
             clock=clock,

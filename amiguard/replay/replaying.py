@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -76,11 +76,13 @@ class Replay:
             self._bans,
             journal=self._offenders,
             clock=self._clock,
-            alert=self._offenders.write,
+            alert=self._alert,
             chance=lambda _: 0,
             log_followed=log_followed,
         )
         self._logins: OrderedDict[Address, Logins] = OrderedDict()
+        self.alerts: Counter[str] = Counter()
+        """How often the administrator would have been alerted, by action."""
 
     def take(self, told: Told) -> None:
         """Judge one event at its own time. Time may go back: whoever wrote a wrong one must not silence the rest."""
@@ -118,6 +120,9 @@ class Replay:
             bans = self._bans.history.earlier(address)
             if bans:
                 yield FalseBan(address, bans, logins)
+
+    def _alert(self, action: Action, _text: str, /, **_fields: object) -> None:
+        self.alerts[action.value] += 1
 
     def _clock(self) -> Timestamp:
         return self._now

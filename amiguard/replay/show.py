@@ -135,6 +135,7 @@ def sums(replay: Replay, tally: Tally) -> Mapping[str, object]:
         "bans": counters.bans,
         "allowed": counters.skipped,
         "injections": counters.injections,
+        "alerts": dict(sorted(replay.alerts.items())),
         "backwards": tally.backwards,
         "alarms": dict(sorted(tally.alarms.items())),
     }

@@ -211,6 +211,7 @@ def test_the_totals_say_what_was_read(past: Past, tmp_path: Path) -> None:
         "bans": 1,
         "allowed": 0,
         "injections": 0,
+        "alerts": {},
         "backwards": 0,
         "alarms": {"event-lost": 1},
     }
@@ -224,6 +225,12 @@ def test_a_flood_of_addresses_takes_a_fixed_amount_of_memory() -> None:
     assert len(bans.active) == MAX_BANS
     assert len(bans.history) + bans.history.forgotten == MAX_BANS + 10
     assert len(bans.history) <= MAX_BANS
+
+
+def test_what_a_rule_only_alerts_of_stands_in_the_totals(past: Past, tmp_path: Path) -> None:
+    lines = [failed(f"2026-11-22 10:00:{number:02}", f"192.0.2.{number}") for number in range(12)]
+
+    assert past(written(tmp_path / "full", *lines)).totals["alerts"] == {"account-under-attack": 1}
 
 
 @pytest.mark.parametrize("zipped", [False, True])
