@@ -116,11 +116,11 @@ class Administration:
                 still is allowed, so a ban would drop nothing.
             FirewallError: the kernel refused.
         """
-        if force:
-            for entry in self._allowlist.inside(target):
-                if entry.origin is AllowOrigin.RUNTIME:
-                    await self._exemptions.disallow(entry.target)
-        self._refuse_allowed(target, force=force)
+        inside = self._allowlist.inside(target)
+        taken_back = [entry for entry in inside if force and entry.origin is AllowOrigin.RUNTIME]
+        self._refuse_allowed(target, taken_back, force=force)
+        for entry in taken_back:
+            await self._exemptions.disallow(entry.target)
         now = self._clock()
         until = None if bantime is None else now + bantime
         earlier = self._enforcement.history.earlier(target)
@@ -128,8 +128,9 @@ class Administration:
             Ban(target, now, until, Reason.MANUAL, Origin.MANUAL, Evidence.CONNECTED, earlier=earlier, comment=comment)
         )
 
-    def _refuse_allowed(self, target: Target, *, force: bool) -> None:
-        allowed = self._allowlist.around(target)
+    def _refuse_allowed(self, target: Target, taken_back: Sequence[Allowed], *, force: bool) -> None:
+        """Raises BanRefused."""
+        allowed = [entry for entry in self._allowlist.around(target) if entry not in taken_back]
         if allowed:
             raise BanRefused(f"{target} is never banned: {_why(allowed[0])}")
         if force:

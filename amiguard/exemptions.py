@@ -79,6 +79,7 @@ class Exemptions:
             self._allowlist.add(Allowed(target, origin, comment))
         for target in before - now:
             self._allowlist.remove(Allowed(target, origin, comment))
+            self._start_anew(target)
         self._tell(origin, comment, sorted(now - before), sorted(before - now))
         self._apply(now - before)
 
@@ -111,8 +112,7 @@ class Exemptions:
             return False
         self._allowlist.remove(entry)
         self._recorder.record(Disallowed(target))
-        if "/" not in target:
-            self._forget(Address(target))  # or what was counted meanwhile would ban it at once
+        self._start_anew(target)
         self._tell(AllowOrigin.RUNTIME, entry.comment, [], [target])
         self._apply([])
         await self._carry_out()
@@ -132,6 +132,11 @@ class Exemptions:
                 delay = min(delay * 2, RETRY[1])
             else:
                 delay = RETRY[0]
+
+    def _start_anew(self, target: Target) -> None:
+        """Drop what was counted of an address that is a stranger's again, or it could be banned at once."""
+        if "/" not in target:
+            self._forget(Address(target))
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -186,8 +186,10 @@ async def test_a_forced_ban_that_would_drop_nothing_is_refused() -> None:
         with pytest.raises(BanRefused):
             await guard.administration.ban(Address(Target("127.0.0.1")), None, "", force=True)
         await guard.administration.allow(NETWORK, "")
+        await guard.administration.allow(ATTACKER, "")
         with pytest.raises(BanRefused, match=r"an administrator allowed 192\.0\.2\.0/24"):
             await guard.administration.ban(ATTACKER, None, "", force=True)
+        assert ATTACKER in world.firewall.allowed, "what is refused changes nothing"
 
 
 async def test_many_changes_at_once_end_in_what_was_said_last() -> None:
