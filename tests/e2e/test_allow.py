@@ -53,7 +53,7 @@ async def test_a_name_lifts_the_ban_of_its_address_as_soon_as_it_is_resolved(tmp
             assert daemon.errors == ""
 
             daemon = made.site.start(with_resolver(tmp_path))
-            await daemon.told("ready")
+            await daemon.told("ami-connected")
             assert OFFICE in made.site.allowed()
             assert await daemon.stop() == 0
             assert daemon.errors == ""

@@ -81,8 +81,8 @@ async def test_no_packet_of_an_allowed_source_is_lost_while_others_are_allowed(w
     assert sent <= wire.received()
 
 
-async def test_a_hundred_thousand_networks_are_allowed_in_one_transaction(wire: Wire, firewall: Nftables) -> None:
-    many = [Target(f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/25") for number in range(100_000)]
+async def test_twenty_thousand_networks_are_allowed_in_one_transaction(wire: Wire, firewall: Nftables) -> None:
+    many = [Target(f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/25") for number in range(20_000)]
     await firewall.ban([ban(V4)], 0)
     await firewall.allow([*many, Target(V4)])
     await wire.passes(V4)
