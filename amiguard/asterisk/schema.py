@@ -112,15 +112,25 @@ def _compile(name: str, *, newer: bool) -> re.Pattern[bytes]:
 
 
 class _Form(NamedTuple):
-    """How one event is read: the pattern of its schema, and what it captures beside the common fields."""
+    """How one event is read: the pattern of its schema, where that captures service, account, session and remote
+    address, and what it captures beside them."""
 
     name: str
     strict: re.Pattern[bytes]
+    common: tuple[int, ...]
     extra: str
 
 
 _EXTRA = {"FailedACL": "acl", "SuccessfulAuth": "password"}
-_FORMS = {name.encode(): _Form(name, _compile(name, newer=False), _EXTRA.get(name, "")) for name in HEADERS}
+_COMMON = ("service", "account", "session", "remote")
+
+
+def _form(name: str) -> _Form:
+    strict = _compile(name, newer=False)
+    return _Form(name, strict, tuple(strict.groupindex[group] for group in _COMMON), _EXTRA.get(name, ""))
+
+
+_FORMS = {name.encode(): _form(name) for name in HEADERS}
 _START = len(b"Event: ")
 _LONGEST = _START + max(map(len, _FORMS)) + 1
 
@@ -163,28 +173,29 @@ def match(block: bytes) -> SecurityEvent | None:
     form = _FORMS.get(block[_START : block.find(b"\r", _START, _LONGEST)])
     if form is None:
         return None
+    name, strict, common, kind = form
     line_ended = block + b"\r\n"
-    found = form.strict.match(line_ended) or _match_newer(form, line_ended)
+    found = strict.match(line_ended) or _match_newer(form, line_ended)
     if found is None:
         return None
-    service, account, session, remote = found.group("service", "account", "session", "remote")
+    service, account, session, remote = found.group(*common)
     origin = _sender(remote)
     if origin is None:
         return None
     address, port, transport = origin
-    extra = found[form.extra] if form.extra else None
+    extra = found[kind] if kind else None
     return tuple.__new__(  # what SecurityEvent(...) does, in half the time
         SecurityEvent,
         (
-            form.name,
+            name,
             _service(service),
             address,
             port,
             transport,
             _text(account),
             _text(session),
-            _text(extra) if form.extra == "acl" else "",
-            form.extra == "password" and extra == b"1",
+            _text(extra) if kind == "acl" else "",
+            kind == "password" and extra == b"1",
             False,
         ),
     )
