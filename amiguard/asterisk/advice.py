@@ -74,7 +74,7 @@ def _general(conf: Conf, *, local: bool) -> Iterator[Advice]:
 
 def logger(conf: Conf, logs: Iterable[PurePath]) -> Iterator[Advice]:
     """Yield what is wrong in logger.conf for amiguard to follow these files."""
-    dateformat = conf.last("general", "dateformat")
+    dateformat = conf.first("general", "dateformat")
     if dateformat is None or not ZONE.search(dateformat.value):
         why = "a line's time has no zone, and in autumn means two"
         yield Advice(False, f"{dateformat.place if dateformat else conf.file}: {why}: {DATEFORMAT} in [general]")

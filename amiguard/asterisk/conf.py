@@ -60,8 +60,12 @@ class Conf:
         found = [one for one in self._settings if one.section == section and one.name not in {"", "#include"}]
         return [one for one in found if not names or one.name in names]
 
+    def first(self, section: str, name: str) -> Setting | None:
+        """Return the setting that counts where Asterisk takes the first (`main/config.c:ast_variable_retrieve`)."""
+        return next(iter(self.all(section, name)), None)
+
     def last(self, section: str, name: str) -> Setting | None:
-        """Return the setting that counts: a later one replaces an earlier one."""
+        """Return the setting that counts where a later one replaces an earlier one, as in manager.conf."""
         found = self.all(section, name)
         return found[-1] if found else None
 

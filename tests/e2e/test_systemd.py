@@ -25,6 +25,7 @@ ATTACKER = "198.18.0.7"
 INSTALL, SERVICE, MANAGER, START = range(4)
 """The blocks of the section: what each is about."""
 
+GENERAL = "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n"
 EXPOSURE = 20
 """Tenths; systemd's own scale goes from 0 to 10."""
 
@@ -38,6 +39,7 @@ def machine(debian12_root: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             machine.sh(f"printf '#!/bin/sh\\necho {name} \"$@\" >> /tmp/called\\n' > /usr/local/bin/{name}")
             machine.sh(f"chmod +x /usr/local/bin/{name}")
         machine.sh("mkdir /etc/asterisk")
+        (machine.root / "etc/asterisk/manager.conf").write_text(GENERAL)
         machine.sh(commands[INSTALL], PIP_NO_INDEX="1", PIP_FIND_LINKS="/wheels")
         machine.sh(commands[SERVICE])
         machine.sh(commands[MANAGER])
@@ -104,6 +106,10 @@ async def test_the_service_protects_in_its_sandbox_reloads_and_comes_back(machin
         assert elements(machine.namespace, "banned4") == {}
         await guess(1)
         await until(lambda: [*elements(machine.namespace, "banned4")] == [ATTACKER], what="the ban in the kernel")
+        [_, lifting] = blocks("README.md")
+        assert "is no longer banned" in await sh(machine, lifting.replace("192.0.2.7", ATTACKER))
+        await guess(3)
+        await until(lambda: [*elements(machine.namespace, "banned4")] == [ATTACKER], what="the next ban")
 
         await sh(machine, "systemctl kill --signal=KILL amiguard")
         await until(lambda: _restarted(machine, pid), 20, "the next life")
@@ -111,6 +117,28 @@ async def test_the_service_protects_in_its_sandbox_reloads_and_comes_back(machin
         await sh(machine, "systemctl stop amiguard")
         assert await show(machine, "Result", "ExecMainStatus") == ["success", "0"]
         assert [*elements(machine.namespace, "banned4")] == [ATTACKER]
+
+
+async def test_the_log_is_followed_beside_ami_as_the_document_says(machine: Machine) -> None:
+    async with asterisk(machine):
+        await sh(
+            machine,
+            "install -d -m2750 -g asterisk /var/log/asterisk; cp deploy/asterisk/logger.conf /etc/asterisk/\n"
+            "date '+[%F %T.000%z] NOTICE[1] loader.c: ready' > /var/log/asterisk/full\n"
+            """date '+{"hostname":"pbx","timestamp":"%F %T.000%z"}' > /var/log/asterisk/amiguard.json\n"""
+            "systemctl start amiguard",
+        )
+
+        [commands] = blocks("docs/install.md", "Asterisk's log, beside AMI")
+        checked = await sh(machine, commands)
+
+        assert "FAIL" not in checked
+        assert "amiguard.json: readable" in checked
+        await until(lambda: _says(machine, "/var/log/asterisk/full is read from"), 20, "the log")
+        assert "AMIGUARD_ASTERISK_LOG" in await sh(
+            machine, "journalctl -u amiguard -o cat | grep settings-reloaded | tail -1"
+        )
+        await sh(machine, "systemctl stop amiguard")
 
 
 async def test_a_secret_may_come_as_a_credential_of_systemd(machine: Machine) -> None:
