@@ -103,20 +103,20 @@ async def test_the_service_protects_in_its_sandbox_reloads_and_comes_back(machin
         await guess(2)
         await sh(machine, "sed -i '$a AMIGUARD_MAXRETRY=3' /etc/amiguard/amiguard.env; systemctl reload amiguard")
         await until(lambda: _says(machine, "settings-reloaded"), 20, "the reload")
-        assert elements(machine.namespace, "banned4") == {}
+        assert elements(machine.namespace, "unproven4") == {}
         await guess(1)
-        await until(lambda: [*elements(machine.namespace, "banned4")] == [ATTACKER], what="the ban in the kernel")
+        await until(lambda: [*elements(machine.namespace, "unproven4")] == [ATTACKER], what="the ban in the kernel")
         [_, lifting] = blocks("README.md")
         assert "is no longer banned" in await sh(machine, lifting.replace("192.0.2.7", ATTACKER))
         await guess(3)
-        await until(lambda: [*elements(machine.namespace, "banned4")] == [ATTACKER], what="the next ban")
+        await until(lambda: [*elements(machine.namespace, "unproven4")] == [ATTACKER], what="the next ban")
 
         await sh(machine, "systemctl kill --signal=KILL amiguard")
         await until(lambda: _restarted(machine, pid), 20, "the next life")
         assert json.loads(await sh(machine, "amiguard status --json"))["bans"]["active"] == 1
         await sh(machine, "systemctl stop amiguard")
         assert await show(machine, "Result", "ExecMainStatus") == ["success", "0"]
-        assert [*elements(machine.namespace, "banned4")] == [ATTACKER]
+        assert [*elements(machine.namespace, "unproven4")] == [ATTACKER]
 
 
 async def test_the_log_is_followed_beside_ami_as_the_document_says(machine: Machine) -> None:

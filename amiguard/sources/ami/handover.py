@@ -9,13 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.ports import Clock
 from amiguard.sources.ami.source import AmiSource
 
-PATIENCE = 5.0
-"""Seconds until the old connection is given up: it is dead, or that of another Asterisk, whose events are others."""
+LOGIN = 30.0
+"""Seconds for which the old connection goes on until the new one hears its own login, which was proven to work."""
+
+PATIENCE = 15.0
+"""Seconds from then on until the old one is given up: it is dead, or that of another Asterisk, whose events are others.
+In a flood it may lag by as much as a full socket buffer."""
 
 LONGEST = 100_000
 """Events that are remembered of either connection meanwhile, at most."""
@@ -32,16 +37,19 @@ class Handover:
         self._told: deque[SecurityEvent] = deque(maxlen=LONGEST)
         self._held: deque[SecurityEvent] = deque(maxlen=LONGEST)
         self._left_out: Counter[SecurityEvent] = Counter()
+        self._found = asyncio.Event()
         self._joined = asyncio.Event()
         old.intake.gate = self._from_old
         new.intake.gate = self._from_new
 
     async def done(self) -> None:
         """Return once the new connection tells what happens; from then on the old one is not heard any more."""
-        try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOGIN):
+                await self._found.wait()
             async with asyncio.timeout(PATIENCE):
                 await self._joined.wait()
-        except TimeoutError:
+        if not self._joined.is_set():
             self._join(())
 
     def _from_old(self, event: SecurityEvent) -> bool:
@@ -57,6 +65,7 @@ class Handover:
             self._held.append(event)
         elif event.name == "SuccessfulAuth" and event.service == "AMI" and event.account == self._new.username:
             self._seam = event
+            self._found.set()
             if event in self._told:
                 told = list(self._told)
                 self._join(told[told.index(event) + 1 :])
