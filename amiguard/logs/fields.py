@@ -49,8 +49,10 @@ NAMES = {
 
 
 def text(value: str, limit: int = TEXT) -> str:
-    """Return at most `limit` characters that every UTF-8 reader accepts: lone surrogates are written out."""
-    cut = value[:limit]
+    """Return at most `limit` characters that every reader takes as they are: lone surrogates and NUL are written out.
+
+    Readers in C, such as rsyslog's, take NUL for the end of the text, and so an attacker's name for another."""
+    cut = value[:limit].replace("\0", r"\x00")
     return cut if cut.isascii() else cut.encode("utf-8", "backslashreplace").decode()
 
 

@@ -212,6 +212,12 @@ def test_lone_surrogates_become_text_that_every_reader_of_json_takes(log: Log) -
     assert log.lines()[0]["user.name"] == r"x\udcff\ud800 Zoë"
 
 
+def test_nul_is_written_out_since_readers_in_c_take_it_for_the_end(log: Log) -> None:
+    log.journal.write(Action.FAILURE, failure=FAILURE._replace(account="1000\x00 trunk"))
+
+    assert log.lines()[0]["user.name"] == r"1000\x00 trunk"
+
+
 class Unprintable:
     @override
     def __str__(self) -> str:
