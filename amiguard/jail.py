@@ -4,7 +4,7 @@ fail2ban's meaning: an offender is banned when `maxretry` failures lie within `f
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from itertools import islice
 
@@ -128,10 +128,8 @@ class Jail:
                 times.append(failure.at)
         offender.last = times[-1]
         horizon = offender.last - self.policy.findtime
-        stale = 0
-        while times[stale] < horizon:
-            stale += 1
-        del times[: max(stale, len(times) - maxretry)]
+        if times[0] < horizon or len(times) > maxretry:
+            del times[: max(bisect_left(times, horizon), len(times) - maxretry)]
         if failure.evidence is Evidence.CONNECTED:
             offender.connected = True
         if failure.account and len(offender.accounts) < MAX_ACCOUNTS and failure.account not in offender.accounts:

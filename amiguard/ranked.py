@@ -63,10 +63,14 @@ class Ranked(Generic[Key, Kept]):
 
     def rank(self, key: Key, entry: Kept, level: int) -> None:
         """Put an entry behind all others of its level; what is beyond the highest counts as the highest."""
+        level = min(level, len(self._levels) - 1)
+        if level == entry.level:
+            self._levels[level].move_to_end(key)
+            return
         if entry.level >= 0:
             del self._levels[entry.level][key]
-        entry.level = min(level, len(self._levels) - 1)
-        self._levels[entry.level][key] = entry
+        entry.level = level
+        self._levels[level][key] = entry
 
     def drop(self, key: Key) -> Kept | None:
         """Forget this key; return what was kept of it."""
