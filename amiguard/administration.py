@@ -195,7 +195,11 @@ class Administration:
             "ready": self.ready,
             "uptime": (self._clock() - self._started) // 1000,
             "sources": [dict(source.status()) for source in self.sources],
-            "firewall": {"up": not self._enforcement.failing, "error": self._enforcement.failing},
+            "firewall": {
+                "up": not self._enforcement.failing,
+                "error": self._enforcement.failing,
+                "enforces": self._enforcement.firewall.enforces,
+            },
             "dropped": self.dropped._asdict(),
             "store": {
                 "up": not self._recorder.failing,

@@ -42,6 +42,21 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an IP address and a port.
+
+    Raises:
+        ControlError: somebody else does, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ControlError(f"can't listen on {host} port {port}: {error.strerror or error}") from error
+    listener.setblocking(False)
+    return listener
+
+
 def socket_mode(listener: socket.socket) -> None:
     """Set the mode that the file gets at its birth: Linux takes it from the socket, so it is never open to all."""
     Path(f"/proc/self/fd/{listener.fileno()}").chmod(MODE)

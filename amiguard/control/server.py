@@ -15,7 +15,7 @@ from aiohttp import web
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled, Metrics, Reload
 from amiguard.control.gate import admitting, no_other_site
-from amiguard.control.listening import listen, share
+from amiguard.control.listening import listen, listen_tcp, share
 from amiguard.control.routes.allow import AllowRoutes
 from amiguard.control.routes.bans import BanRoutes
 from amiguard.control.routes.documents import DocumentRoutes
@@ -67,7 +67,7 @@ class ControlServer:
             *BanRoutes(controlled, audit, clock, patience).table(),
             *AllowRoutes(controlled, audit, clock, patience).table(),
             *OffenderRoutes(controlled).table(),
-            *EventRoutes(stream, self._minutes).table(),
+            *EventRoutes(stream, self.minutes).table(),
             *DocumentRoutes().table(),
             *([] if reload is None else ReloadRoutes(reload, audit).table()),
         ]
@@ -88,17 +88,18 @@ class ControlServer:
             ControlError: another amiguard answers there, or one of them can't be opened.
         """
         socket, http = self._settings.socket, self._settings.http
-        loop = asyncio.get_running_loop()
-        listener = listen(socket)
+        listeners = [listen(socket)]
         self._inode = socket.lstat().st_ino
         problem = share(socket, self._settings.group) if self._settings.group else ""
-        await self._services[0].start(lambda accept: loop.create_unix_server(accept, sock=listener))
-        if http is not None:
-            try:
-                await self._services[1].start(lambda accept: loop.create_server(accept, http.host, http.port))
-            except OSError as error:
-                await self.close()
-                raise ControlError(f"can't listen on {http.host} port {http.port}: {error.strerror}") from error
+        try:
+            if http is not None:
+                listeners.append(listen_tcp(http.host, http.port))
+            for service, listener in zip(self._services, listeners, strict=True):
+                await service.start(listener)
+        except ControlError:
+            listeners[0].close()
+            await self.close()
+            raise
         self._journal.write(
             Action.CONTROL_OPENED,
             f"commands are taken at {socket}" + (f"; for root and the own user only: {problem}" if problem else ""),
@@ -106,7 +107,7 @@ class ControlServer:
             group="" if problem else self._settings.group,
             http="" if http is None else f"{http.host} port {http.port}",
         )
-        self._sampling = loop.create_task(self._sample())
+        self._sampling = asyncio.get_running_loop().create_task(self._sample())
 
     async def close(self) -> None:
         """Take no more requests, give those in progress a moment, and remove the socket."""
@@ -126,7 +127,7 @@ class ControlServer:
         for service in self._services:
             await service.close()
 
-    def _minutes(self) -> Sequence[Minute]:
+    def minutes(self) -> Sequence[Minute]:
         """Return the timeline, up to now."""
         totals = cast("Mapping[str, int]", self._controlled.status().get("totals", {}))
         now = self._clock()
@@ -135,5 +136,5 @@ class ControlServer:
 
     async def _sample(self) -> None:
         while True:
-            self._minutes()
+            self.minutes()
             await asyncio.sleep(SAMPLE)

@@ -16,8 +16,12 @@ from amiguard.errors import AmiguardError
 TICK = 0.2
 """Seconds for which lines are gathered."""
 
-MOST = 200
-"""Lines that are told a tick; the others are counted."""
+MOST = 50
+"""Lines that are told a tick; the others are counted. Whoever needs each of them reads the log."""
+
+GROUPS = 10
+"""The watchers are woken in so many groups, one after the other until the next tick: all at once would stop the loop
+for milliseconds."""
 
 RECENT = 200
 """Lines that a new watcher is told first."""
@@ -55,14 +59,14 @@ class Watcher:
         self._size = self._lost = 0
         return b"".join(parts)
 
-    def put(self, chunk: bytes, lines: int) -> None:
-        """Hand over so many lines, or count them as lost where there is no room."""
+    def put(self, chunk: bytes, lines: int, delay: float = 0) -> None:
+        """Hand over so many lines in `delay` seconds, or count them as lost where there is no room."""
         if self._size + len(chunk) > ROOM:
             self._lost += lines
         else:
             self._chunks.append(chunk)
             self._size += len(chunk)
-        self._news.set()
+        asyncio.get_running_loop().call_later(delay, self._news.set)
 
     def end(self) -> None:
         """Let `next` say that nothing follows, once it has told what waits."""
@@ -78,7 +82,7 @@ class Stream:
         self._recent: deque[tuple[int, str]] = deque(maxlen=RECENT)
         self._gathered: list[str] = []
         self._left_out = 0
-        self._watchers: set[Watcher] = set()
+        self._watchers: dict[Watcher, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -113,11 +117,11 @@ class Stream:
             after = 0
         newest_first = takewhile(lambda entry: entry[0] > after, reversed(self._recent))
         watcher = Watcher("".join([event(*entry) for entry in newest_first][::-1]).encode())
-        self._watchers.add(watcher)
+        self._watchers[watcher] = None
         try:
             yield watcher
         finally:
-            self._watchers.discard(watcher)
+            del self._watchers[watcher]
 
     def close(self) -> None:
         """Tell every watcher what is gathered, and end."""
@@ -131,8 +135,8 @@ class Stream:
             self._timer = None
         if self._gathered:
             chunk = "".join(self._gathered).encode() + lost(self._left_out)
-            for watcher in self._watchers:
-                watcher.put(chunk, len(self._gathered) + self._left_out)
+            for number, watcher in enumerate(self._watchers):
+                watcher.put(chunk, len(self._gathered) + self._left_out, TICK / GROUPS * (number % GROUPS))
         self._gathered, self._left_out = [], 0
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from tests.bench import bench_firewall, bench_follow, bench_loglines
+from tests.bench.control import control
 from tests.bench.flood import flood
 from tests.bench.forged import forged
 from tests.bench.reaction import reaction
 from tests.bench.restore import restore
 from tests.bench.table import machine, show
 
-PARTS = {"reaction": reaction, "flood": flood, "start": restore, "forged": forged}
+PARTS = {"reaction": reaction, "flood": flood, "start": restore, "forged": forged, "control": control}
 
 
 def main() -> None:

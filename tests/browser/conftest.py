@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
@@ -28,8 +28,6 @@ HOSTILE = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">
 VIOLATIONS = (
     "window.violations = []; addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective))"
 )
-
-MODULE = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
@@ -59,14 +57,23 @@ async def place() -> AsyncIterator[Stage]:
         assert daemon.lines("internal-error") == []
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(place: Stage) -> AsyncIterator[Browser]:
+@asynccontextmanager
+async def chromium(place: Stage) -> AsyncIterator[Browser]:
+    """A browser in the namespace of a daemon."""
     with place.namespace.entered():
         playwright = await async_playwright().start()
     browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-    yield browser
-    await browser.close()
-    await playwright.stop()
+    try:
+        yield browser
+    finally:
+        await browser.close()
+        await playwright.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(place: Stage) -> AsyncIterator[Browser]:
+    async with chromium(place) as browser:
+        yield browser
 
 
 async def opened(browser: Browser, **context: Any) -> Screen:

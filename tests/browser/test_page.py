@@ -6,10 +6,10 @@ import re
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Error, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Error, Locator, Page, expect
 
 from amiguard.model import Target
-from tests.browser.conftest import CHROMIUM, FLAGS, HOSTILE, PORT, Screen, opened
+from tests.browser.conftest import HOSTILE, PORT, Screen, chromium, opened
 from tests.lab.guessing import attempt
 from tests.lab.stage import Stage, stage
 from tests.lab.waiting import until
@@ -182,12 +182,17 @@ async def test_it_fits_the_window_and_can_be_read_by_everybody(browser: Browser,
     await page.context.close()
 
 
-async def test_a_daemon_that_wants_a_token_is_asked_with_it(browser: Browser, place: Stage) -> None:
-    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", HTTP_TOKEN=TOKEN) as guarded:
+async def test_a_dry_run_is_not_called_protection() -> None:
+    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", FIREWALL="dry-run") as dry, chromium(dry) as other:
+        await dry.site.up()
+        screen = await opened(other)
+
+        await expect(screen.page.locator("#state")).to_have_text("dry run: nothing is dropped")
+
+
+async def test_a_daemon_that_wants_a_token_is_asked_with_it() -> None:
+    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", HTTP_TOKEN=TOKEN) as guarded, chromium(guarded) as other:
         await guarded.site.up()
-        with guarded.namespace.entered():
-            playwright = await async_playwright().start()
-        other = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         screen = await opened(other)
         dialog = screen.page.get_by_role("dialog")
         await dialog.get_by_label("Token").fill(TOKEN)
@@ -196,5 +201,3 @@ async def test_a_daemon_that_wants_a_token_is_asked_with_it(browser: Browser, pl
         await expect(screen.page.locator("#state")).to_have_text("protecting")
         await guarded.guess("198.18.0.1", times=5)
         await expect(screen.page.locator("#events")).to_contain_text("198.18.0.1 is banned")
-        await other.close()
-        await playwright.stop()

@@ -48,7 +48,7 @@ function matching() {
   const text = byId("search").value.trim().toLowerCase();
   if (!text) return bans;
   const loaded = bans.filter((ban) =>
-    [ban.address, ban.reason, ban.comment, ban.country ?? "", ...ban.accounts].some((one) => one.toLowerCase().includes(text)));
+    [ban.address, ban.reason, ban.comment, ...ban.accounts].some((one) => one.toLowerCase().includes(text)));
   const known = new Set(loaded.map((ban) => ban.address));
   return [...(found ?? []).filter((ban) => !known.has(ban.address)), ...loaded];
 }
@@ -60,11 +60,11 @@ function left(ban) {
 function row(ban) {
   const via = [ban.service, ban.transport].filter(Boolean).join(" ");
   const tried = ban.accounts.map(visible).join(", ") || visible(ban.comment) || "–";
-  const why = ban.failures ? `${count(ban.failures)} failures` : ban.origin === ban.reason ? "" : ban.origin;
+  const why = ban.failures ? `${count(ban.failures)} failure${ban.failures === 1 ? "" : "s"}` : ban.origin === ban.reason ? "" : ban.origin;
   const button = (text, act) =>
     element("button", { type: "button", class: "small", "aria-label": `${text} ${ban.address}`, onclick: () => act(ban.address) }, text);
   return element("tr", {},
-    element("td", { class: "who" }, element("span", { class: "address" }, ban.address), ban.country ? element("span", { class: "sub" }, ban.country) : null),
+    element("td", { class: "who" }, element("span", { class: "address" }, ban.address)),
     element("td", { class: "tried" }, tried),
     element("td", { class: "reason" }, ban.reason, why ? element("span", { class: "sub" }, why) : null),
     element("td", { class: "evidence" }, ban.evidence ?? "–", via ? element("span", { class: "sub" }, via) : null),

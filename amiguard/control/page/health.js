@@ -10,7 +10,8 @@ export function state(text, kind) {
 }
 
 export function show(status) {
-  if (status.ready) state("protecting", "good");
+  if (!status.firewall.enforces) state("dry run: nothing is dropped", "bad");
+  else if (status.ready) state("protecting", "good");
   else state("not protecting", "bad");
   byId("uptime").textContent = `up ${span(status.uptime)}`;
   byId("active").textContent = count(status.bans.active);
