@@ -16,7 +16,7 @@ from amiguard.policy import Policy
 from amiguard.ranked import Entry, Ranked
 
 CAPACITY = 10_000
-"""Networks watched at once; about 10 MB when full."""
+"""Networks watched at once; about 25 MB when full."""
 
 LEVELS = 16
 

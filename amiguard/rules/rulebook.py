@@ -12,7 +12,7 @@ from amiguard.presence import Presence
 from amiguard.rules.accounts import Accounts
 from amiguard.rules.compromise import Background, authentic, suspicion
 from amiguard.rules.logins import Logins
-from amiguard.rules.names import UNKNOWN, Names
+from amiguard.rules.names import LENGTH, UNKNOWN, Names
 from amiguard.rules.networks import Networks
 from amiguard.rules.protected import Protected
 from amiguard.rules.scanners import Scanners
@@ -181,7 +181,7 @@ class Rulebook:
         if self.accounts is not None and self.accounts.under_attack(event.account, at):
             attackers = self.accounts.addresses(event.account)
         return Background(
-            failures=tried.get(event.account, 0),
+            failures=tried.get(event.account[:LENGTH], 0),
             names=[name for name, failures in tried.items() if failures],
             attackers=attackers,
             homes=self.logins.homes(event.account, at),

@@ -22,8 +22,9 @@ from amiguard.policy import Policy
 PATIENCE = 32_000
 """Milliseconds in which a client answers: 64*T1, after which it takes its request for lost (RFC 3261, 17.1.2.2)."""
 
-WAITING = 50_000
-"""Challenges that may wait for their answer at once, about 25 MB; beyond it the oldest counts at once."""
+WAITING = 20_000
+"""Challenges that may wait for their answer at once, about 10 MB, 50 MB if all of their text is as long as can be;
+beyond it the oldest counts at once."""
 
 
 class Scanners:

@@ -5,7 +5,7 @@ from amiguard.chansip import Told
 from amiguard.model import Address, Ban, Reason, Target
 from amiguard.policy import Policy, Scan
 from amiguard.rules import scanners
-from amiguard.rules.names import CAPACITY, MOST, Names
+from amiguard.rules.names import CAPACITY, LENGTH, MOST, Names
 from amiguard.rules.rulebook import Rulebook
 from amiguard.rules.scanners import PATIENCE, Scanners
 from tests.lab.failures import ATTACKER, failure
@@ -172,3 +172,11 @@ def test_names_and_addresses_without_end_cost_a_fixed_amount() -> None:
         names.tried(failure(3 * CAPACITY, account=str(number)))
 
     assert [name for name, _ in names.names(ATTACKER, 3 * CAPACITY)] == [str(n) for n in range(1000 - MOST, 1000)]
+
+
+def test_names_longer_than_any_account_are_remembered_in_part() -> None:
+    names = Names()
+    for number in range(MOST):
+        names.tried(failure(number, account="x" * 200 + str(number)))
+
+    assert [len(name) for name, _ in names.names(ATTACKER, MOST)] == [LENGTH]
