@@ -85,6 +85,12 @@ def asterisk16_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def chromium_root() -> Path:
+    """The files of Chromium."""
+    return ready("chromium")
+
+
+@pytest.fixture(scope="session")
 def opensmtpd_root() -> Path:
     """The files of OpenSMTPD."""
     return ready("opensmtpd")

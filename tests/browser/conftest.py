@@ -9,19 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from tests.lab import chromium
 from tests.lab.stage import Stage, stage
 from tests.lab.waiting import until
 
 PORT = 9180
 URL = f"http://127.0.0.1:{PORT}/"
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 HOSTILE = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
 """What an attacker calls himself; PJSIP tells the names of unknown accounts as they are sent."""
 
@@ -57,12 +54,18 @@ async def place() -> AsyncIterator[Stage]:
         assert daemon.lines("internal-error") == []
 
 
+@pytest.fixture(scope="module")
+def program(chromium_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What starts Chromium."""
+    return chromium.program(chromium_root, tmp_path_factory.mktemp("chromium"))
+
+
 @asynccontextmanager
-async def chromium(place: Stage) -> AsyncIterator[Browser]:
+async def browsing(place: Stage, program: Path) -> AsyncIterator[Browser]:
     """A browser in the namespace of a daemon."""
     with place.namespace.entered():
         playwright = await async_playwright().start()
-    browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    browser = await playwright.chromium.launch(executable_path=program, args=chromium.FLAGS)
     try:
         yield browser
     finally:
@@ -71,8 +74,8 @@ async def chromium(place: Stage) -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(place: Stage) -> AsyncIterator[Browser]:
-    async with chromium(place) as browser:
+async def browser(place: Stage, program: Path) -> AsyncIterator[Browser]:
+    async with browsing(place, program) as browser:
         yield browser
 
 

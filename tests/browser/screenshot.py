@@ -1,4 +1,4 @@
-"""Takes the README's picture of the page: `python -m tests.browser.screenshot` (as root; Debian's chromium).
+"""Takes the README's picture of the page: `python -m tests.browser.screenshot` (as root).
 
 A made-up day, since nobody waits for a real one: attackers from the ranges that RFC 5737 and RFC 3849 keep for
 documents."""
@@ -21,7 +21,8 @@ from amiguard.journal import Action, Journal
 from amiguard.logs import open_journal
 from amiguard.model import Address as Source
 from amiguard.model import Ban, Drops, Evidence, Failure, Origin, Reason, Target
-from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.lab.chromium import FLAGS, program
+from tests.lab.chroots import chroot
 from tests.lab.journal import RecordingJournal
 from tests.lab.ports import free_port
 from tests.unit.control.conftest import FakeGuard
@@ -106,7 +107,9 @@ async def main() -> None:
         tell(journal, guard, moment)
         await server.start()
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            browser = await playwright.chromium.launch(
+                executable_path=program(chroot("chromium"), Path(folder)), args=FLAGS
+            )
             page = await browser.new_page(viewport=SIZE, color_scheme="light", locale="en-GB", timezone_id="UTC")
             await page.goto(f"http://127.0.0.1:{port}/")
             await page.wait_for_selector("#events li")

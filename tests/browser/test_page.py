@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Error, Locator, Page, expect
 
 from amiguard.model import Target
-from tests.browser.conftest import HOSTILE, PORT, Screen, chromium, opened
+from tests.browser.conftest import HOSTILE, PORT, Screen, browsing, opened
 from tests.lab.guessing import attempt
 from tests.lab.stage import Stage, stage
 from tests.lab.waiting import until
@@ -182,16 +183,16 @@ async def test_it_fits_the_window_and_can_be_read_by_everybody(browser: Browser,
     await page.context.close()
 
 
-async def test_a_dry_run_is_not_called_protection() -> None:
-    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", FIREWALL="dry-run") as dry, chromium(dry) as other:
+async def test_a_dry_run_is_not_called_protection(program: Path) -> None:
+    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", FIREWALL="dry-run") as dry, browsing(dry, program) as other:
         await dry.site.up()
         screen = await opened(other)
 
         await expect(screen.page.locator("#state")).to_have_text("dry run: nothing is dropped")
 
 
-async def test_a_daemon_that_wants_a_token_is_asked_with_it() -> None:
-    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", HTTP_TOKEN=TOKEN) as guarded, chromium(guarded) as other:
+async def test_a_daemon_that_wants_a_token_is_asked_with_it(program: Path) -> None:
+    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", HTTP_TOKEN=TOKEN) as guarded, browsing(guarded, program) as other:
         await guarded.site.up()
         screen = await opened(other)
         dialog = screen.page.get_by_role("dialog")

@@ -64,6 +64,7 @@ RECIPES = {
     "opensmtpd": Recipe("bookworm", ("opensmtpd",)),
     "prometheus": Recipe("bookworm", ("prometheus",)),
     "rsyslog": Recipe("bookworm", ("rsyslog",)),
+    "chromium": Recipe("bookworm", ("chromium", "fonts-dejavu-core")),
     "fail2ban": Recipe("bookworm", ("fail2ban",)),
     "debian12": Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "nftables")),
 }
