@@ -315,7 +315,7 @@ class Enforcement:
         return ban
 
     def _post(self, kind: NoticeKind, ban: Ban) -> None:
-        notice = Notice(kind, self._clock(), ban)
+        notice = Notice(kind, self._clock(), ban, dropped=self.dropped)
         for notifier in self._notifiers:
             notifier.post(notice)
 

@@ -196,6 +196,12 @@ class Notice:
     ban: Ban | None = None
     text: str = ""
     action: Action | None = None
+    dropped: Drops | None = None
+    """What the kernel had dropped in all, as far as was known then."""
+
+
+Country = Callable[[Target], str]
+"""Tells the code of the country in which an address is registered; "" = not known. Never raises."""
 
 
 class Notifier(Protocol):

@@ -17,7 +17,7 @@ from amiguard.guard import Guard
 from amiguard.journal import Action, Journal
 from amiguard.notifiers.settings import MailSettings, WebhookSettings
 from amiguard.policy import NetworkBans, Policy, Repeat, Scan, Slow, Spread
-from amiguard.ports import Clock, Firewall, Notifier, Position
+from amiguard.ports import Clock, Country, Firewall, Notifier, Position
 from amiguard.settings import Settings
 
 if TYPE_CHECKING:
@@ -219,10 +219,19 @@ def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Not
     if settings.mail_to:
         from amiguard.notifiers.mail import Mail
 
-        notifiers.append(Mail(mail_settings(settings), clock, journal))
+        notifiers.append(Mail(mail_settings(settings), clock, journal, country=country_of(settings)))
     if settings.webhook_url.get_secret_value():
         notifiers.append(_webhook(settings, journal, clock))
     return notifiers
+
+
+def country_of(settings: Settings) -> Country | None:
+    """Return what tells countries; nothing without `GEOIP_DATABASE`."""
+    if settings.geoip_database is None:
+        return None
+    from amiguard.geo import Countries
+
+    return Countries(settings.geoip_database)
 
 
 def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
@@ -233,7 +242,7 @@ def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
         return Webhook(wanted, clock, journal)
     from amiguard.notifiers.webhook.layout import Layout
 
-    return Webhook(wanted, clock, journal, Layout(wanted.format, wanted.url))
+    return Webhook(wanted, clock, journal, Layout(wanted.format, wanted.url), country_of(settings))
 
 
 def hand_on_messages(old: Sequence[Notifier], new: Sequence[Notifier]) -> None:

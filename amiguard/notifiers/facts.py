@@ -4,6 +4,7 @@ Text that a stranger may have written goes through the `escape` of the reader at
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from amiguard.model import Ban
@@ -11,9 +12,12 @@ from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
 from amiguard.notifiers.pace import Content
 from amiguard.notifiers.wording import duration, end_words, evidence_words, moment, plural, reason_words
-from amiguard.ports import NoticeKind
+from amiguard.ports import Country, NoticeKind
 
 Rows = list[tuple[str, str]]
+
+COUNTRIES = 10
+"""Countries of a digest that are told."""
 
 
 def subject(content: Content) -> str:
@@ -47,3 +51,19 @@ def ban_facts(ban: Ban, escape: Callable[[str], str]) -> Rows:
         ("Before", f"banned {plural(ban.earlier, 'time')} before" if ban.earlier else "never banned before"),
     ]
     return [row for row in rows if row[1]]
+
+
+def digest_facts(summary: Summary, country: Country | None) -> Rows:
+    """Return what there is to say about the bans of a digest together, but their reasons and accounts."""
+    top = ", ".join(f"{ban.target} ({ban.failures})" for ban in summary.top)
+    countries = "" if country is None else _countries(summary, country)
+    dropped = "" if summary.dropped is None else plural(summary.dropped.packets, "packet")
+    rows = [("Most failures", top), ("Countries", countries), ("Dropped", dropped)]
+    return [row for row in rows if row[1]]
+
+
+def _countries(summary: Summary, country: Country) -> str:
+    found = Counter(map(country, summary.targets))
+    unknown = found.pop("", 0)
+    told = [f"{code} {count}" for code, count in found.most_common(COUNTRIES)]
+    return ", ".join([*told, f"unknown {unknown}"] if unknown and told else told)

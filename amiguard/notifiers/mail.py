@@ -19,7 +19,7 @@ from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import probe
 from amiguard.notifiers.spool import Letter, Spool, letter_name
 from amiguard.notifiers.whois import Registration, Whois
-from amiguard.ports import Clock, Notice
+from amiguard.ports import Clock, Country, Notice
 
 __all__ = ["Mail", "MailSettings", "probe"]
 
@@ -31,12 +31,19 @@ LOOKED_UP = 10
 class Mail:
     """A `ports.Notifier` that writes mails."""
 
-    def __init__(self, settings: MailSettings, clock: Clock, journal: Journal, whois: Whois | None = None) -> None:
+    def __init__(
+        self,
+        settings: MailSettings,
+        clock: Clock,
+        journal: Journal,
+        whois: Whois | None = None,
+        country: Country | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._journal = journal
         self._whois = (whois or Whois()) if settings.whois else None
-        self._writer = Writer(settings)
+        self._writer = Writer(settings, country)
         self._spool = Spool(settings.spool, settings.waiting)
         self._delivery = Delivery(settings, self._spool, clock, journal)
         self._pace = Pace(int(settings.digest * 1000))

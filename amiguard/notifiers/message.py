@@ -16,12 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from amiguard.model import Ban, Target, Timestamp
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
-from amiguard.notifiers.facts import Rows, ban_facts, subject
+from amiguard.notifiers.facts import Rows, ban_facts, digest_facts, subject
 from amiguard.notifiers.pace import Content
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.whois import Registration
 from amiguard.notifiers.wording import clean, duration, host_word, local_time, moment, reason_words
-from amiguard.ports import Notice, NoticeKind
+from amiguard.ports import Country, Notice, NoticeKind
 
 TEMPLATES = ("alert", "ban", "digest", "notice")
 TEXT_LIMIT = 2000
@@ -71,8 +71,9 @@ def draft(content: Content, at: Timestamp, hostname: str) -> Draft:
 class Writer:
     """Turns drafts into messages. Templates are compiled at construction, not when the first attacker comes."""
 
-    def __init__(self, settings: MailSettings) -> None:
+    def __init__(self, settings: MailSettings, country: Country | None = None) -> None:
         self._settings = settings
+        self._country = country
         self._hostname = host_word(settings.hostname)
         loader = PackageLoader("amiguard.notifiers")
         # Two environments, because the plain text must not be escaped for HTML and the HTML always must.
@@ -102,7 +103,7 @@ class Writer:
         shared: dict[str, object] = {"hostname": self._hostname, "version": self._settings.version}
         content = draft.content
         if isinstance(content, Summary):
-            return "digest", shared | _digest_values(content, registrations)
+            return "digest", shared | _digest_values(content, registrations, self._country)
         if isinstance(content, Alert):
             return "alert", shared | _alert_values(content)
         if content.ban is not None:
@@ -142,12 +143,15 @@ def _owner(registration: Registration) -> Rows:
     return [row for row in rows if row[1]]
 
 
-def _digest_values(summary: Summary, registrations: Registrations) -> dict[str, object]:
+def _digest_values(summary: Summary, registrations: Registrations, country: Country | None) -> dict[str, object]:
     return {
         "count": summary.count,
         "span": duration(max(0, summary.until - summary.since)),
-        "since": moment(summary.since),
-        "until": moment(summary.until),
+        "facts": [
+            ("From", moment(summary.since)),
+            ("To", moment(summary.until)),
+            *digest_facts(summary, country),
+        ],
         "reasons": [(reason_words(reason), count) for reason, count in summary.reasons],
         "accounts": [(clean(name), count) for name, count in summary.accounts],
         "bans": [_row(ban, registrations.get(ban.target)) for ban in summary.bans],

@@ -26,9 +26,9 @@ class Pace:
         """Return what is to be told now; None = it was gathered. Without `room` all that can be is gathered."""
         match notice:
             case Notice(NoticeKind.BAN, ban=Ban() as ban):
-                if room and self._digest.at_once(now):
+                if room and self._digest.at_once(now, notice.dropped):
                     return notice
-                self._digest.add(ban)
+                self._digest.add(ban, notice.dropped)
             case Notice(NoticeKind.UNBAN, ban=Ban(target=target)):
                 text = f"{target} is let through again"
                 repeated = Notice(NoticeKind.ALERT, notice.at, text=text, action=Action.UNBAN)

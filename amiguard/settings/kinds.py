@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, NoReturn
 from zoneinfo import ZoneInfo
@@ -196,6 +197,12 @@ def _readable(path: Path) -> Path:
     return path
 
 
+def _with_maxminddb(path: Path) -> Path:
+    if find_spec("maxminddb") is None:
+        raise ValueError("needs the package maxminddb: pip install 'amiguard[geo]'")
+    return path
+
+
 HOST = "a host name or an IP address"
 IGNORED = "addresses, networks or DNS names such as 192.0.2.1, 2001:db8::/32 or office.example.org"
 ENDPOINT = "an address and a port such as 127.0.0.1:9180 or [::1]:9180"
@@ -252,6 +259,10 @@ OptionalFile = Annotated[
 ]
 OptionalEndpoint = Annotated[
     Annotated[Endpoint, BeforeValidator(_endpoint)] | None, BeforeValidator(_endpoint), Allowed(ENDPOINT)
+]
+GeoDatabase = Annotated[
+    Annotated[FilePath, AfterValidator(_readable), AfterValidator(_with_maxminddb)] | None,
+    Allowed("a readable file in MaxMind's format"),
 ]
 SocketPath = Annotated[
     Path, BeforeValidator(_path), AfterValidator(_socket), Allowed(f"a path of at most {SOCKET_PATH_BYTES} bytes")

@@ -18,6 +18,7 @@ KNOWN_IN = {
     "dns": ("amiguard/surroundings/dns.py",),
     "dotenv": ("amiguard/settings/places.py",),
     "jinja2": ("amiguard/notifiers/message.py", "amiguard/notifiers/webhook/layout.py"),
+    "maxminddb": ("amiguard/geo.py",),
     "panoramisk": ("amiguard/sources/ami/protocol.py",),
     "prometheus_client": ("amiguard/control/metrics.py",),
     "pydantic": ("amiguard/settings/",),

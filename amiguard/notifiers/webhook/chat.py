@@ -14,10 +14,10 @@ from amiguard.errors import InvalidAddress
 from amiguard.model import Ban, parse_target
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
-from amiguard.notifiers.facts import ban_facts, subject
+from amiguard.notifiers.facts import ban_facts, digest_facts, subject
 from amiguard.notifiers.pace import Content
 from amiguard.notifiers.wording import host_word, moment, plural, reason_words
-from amiguard.ports import Notice, NoticeKind
+from amiguard.ports import Country, Notice, NoticeKind
 
 NAME_LIMIT = 64
 TEXT_LIMIT = 500
@@ -66,13 +66,13 @@ def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
 
 
-def card(content: Content, hostname: str) -> Card:
+def card(content: Content, hostname: str, country: Country | None = None) -> Card:
     """Return what is to be shown."""
     tone: Tone = "bad"
     title = f"{host_word(hostname)[:64]}: {subject(content)}"[:TITLE_LIMIT]
     match content:
         case Summary():
-            lines = _digest(content)
+            lines = _digest(content, country)
         case Alert():
             lines = _alert(content)
         case Notice(kind=kind, ban=Ban() as ban):
@@ -97,9 +97,10 @@ def _alert(alert: Alert) -> list[str]:
     return [*lines, f"and {alert.untold} more; all of them stand in the log"] if alert.untold else lines
 
 
-def _digest(summary: Summary) -> list[str]:
+def _digest(summary: Summary, country: Country | None) -> list[str]:
     lines = [f"{moment(summary.since)} - {moment(summary.until)}"]
     lines += [f"{plural(count, 'time')} {reason_words(reason)}" for reason, count in summary.reasons]
+    lines += [f"{label}: {value}" for label, value in digest_facts(summary, country)]
     if summary.accounts:
         lines.append(f"Accounts tried most: {_names([name for name, _ in summary.accounts])}")
     for ban in summary.bans[:LISTED]:

@@ -23,7 +23,7 @@ from amiguard.notifiers.webhook.chat import Card, card
 from amiguard.notifiers.webhook.payload import payload
 from amiguard.notifiers.webhook.request import Line, line, where
 from amiguard.notifiers.webhook.signature import headers
-from amiguard.ports import Clock, Notice, NoticeKind
+from amiguard.ports import Clock, Country, Notice, NoticeKind
 
 TRIES = 6
 """Answers such as 500 to one message before it is given up: it must not hold up the others for ever."""
@@ -58,12 +58,18 @@ class Webhook:
     With a `layout` it tells people: of bans the first, then digests. Without it tells programs: every ban and unban."""
 
     def __init__(
-        self, settings: WebhookSettings, clock: Clock, journal: Journal, layout: CardLayout | None = None
+        self,
+        settings: WebhookSettings,
+        clock: Clock,
+        journal: Journal,
+        layout: CardLayout | None = None,
+        country: Country | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._journal = journal
         self._layout = layout
+        self._country = country
         self._sender = {"host": settings.hostname, "version": settings.version}
         self._pace = Pace(int(settings.digest * 1000))
         self._waiting: deque[Message] = deque()
@@ -151,7 +157,8 @@ class Webhook:
     async def _attempt(self, opened: Line) -> float | None:
         """Try the oldest message once; return None if it is done with, else how many seconds to wait at least."""
         message = self._waiting[0]
-        url, body = self._request(message)
+        # Looking countries up reads a file.
+        url, body = self._request(message) if self._country is None else await asyncio.to_thread(self._request, message)
         try:
             answer = await opened.post(url, body, headers(message.id, self._clock(), body, self._settings.secret))
         except NotifierError as error:
@@ -174,7 +181,7 @@ class Webhook:
     def _request(self, message: Message) -> tuple[str, bytes]:
         if self._layout is None:
             return self._settings.url, payload(message.content, message.at, message.id, self._sender)
-        return self._layout.url, self._layout.body(card(message.content, self._settings.hostname))
+        return self._layout.url, self._layout.body(card(message.content, self._settings.hostname, self._country))
 
     def _put(self, content: Content, now: Timestamp) -> None:
         if len(self._waiting) >= self._settings.waiting:

@@ -15,6 +15,7 @@ from amiguard.settings.groups.store import DATABASE
 from amiguard.settings.kinds import (
     Duration,
     FilePath,
+    GeoDatabase,
     Host,
     Mailbox,
     Mailboxes,
@@ -71,6 +72,9 @@ class MailGroup(BaseModel):
     mail_spool: FilePath = Field(
         default_factory=_spool,
         description="the folder where mails wait for the server; empty = `mail` beside `DATABASE`",
+    )
+    geoip_database: GeoDatabase = Field(
+        None, description="tells the countries of banned addresses, for digests; needs `amiguard[geo]`"
     )
     whois: Switch = Field(default=True, description="look up who owns a banned address, for the mail")
 

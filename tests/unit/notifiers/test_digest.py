@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amiguard.model import Reason
-from amiguard.notifiers.digest import NAMES, ROWS, SHORTEST, TOP, Digest
+from amiguard.model import Drops, Reason
+from amiguard.notifiers.digest import LOCATED, NAMES, ROWS, SHORTEST, TOP, Digest
 from tests.smtp.mailing import NOW, ban
 
 INTERVAL = 300_000
@@ -92,3 +92,33 @@ def test_every_ban_is_told_exactly_once_and_no_two_mails_come_within_an_interval
     rest = digest.take(now + 1000)
     assert told + (rest.count if rest else 0) == len(gaps)
     assert all(later - earlier >= 1000 for earlier, later in pairwise(mails))
+
+
+def test_a_digest_names_the_worst_and_keeps_some_targets() -> None:
+    digest = Digest(INTERVAL)
+    for number in range(2 * LOCATED):
+        digest.add(ban(f"10.0.{number // 256}.{number % 256}", failures=number % 500))
+    summary = digest.take(NOW)
+
+    assert summary is not None
+    assert [one.failures for one in summary.top] == [499] * 4 + [498] * 4 + [497] * 2
+    assert summary.top[0].target == "10.0.1.243"
+    assert len(summary.top) == TOP
+    assert len(summary.targets) == LOCATED
+
+
+def test_a_digest_tells_what_was_dropped_since_the_one_before() -> None:
+    digest = Digest(INTERVAL)
+    assert digest.at_once(NOW, Drops(10, 600))
+    digest.add(ban(), Drops(15, 900))
+    first = digest.take(NOW + INTERVAL)
+    digest.add(ban(), Drops(115, 6900))
+    second = digest.take(NOW + 2 * INTERVAL)
+    digest.add(ban(), Drops(7, 420))  # the table was made anew
+    third = digest.take(NOW + 3 * INTERVAL)
+
+    assert [summary and summary.dropped for summary in (first, second, third)] == [
+        Drops(5, 300),
+        Drops(100, 6000),
+        Drops(7, 420),
+    ]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiguard.journal import Action
-from amiguard.model import Evidence, Origin, Reason, parse_target
+from amiguard.model import Drops, Evidence, Origin, Reason, parse_target
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Digest
 from amiguard.notifiers.message import Writer, draft
@@ -181,6 +181,23 @@ def test_a_digest_counts_and_lists() -> None:
     assert "a&lt;b" in html
     assert "and 10 more" in html
     assert html.count("<tr>") > 50
+
+
+def test_a_digest_tells_the_worst_the_countries_and_what_was_dropped() -> None:
+    digest = Digest(300_000)
+    for number in range(3):
+        digest.add(ban(f"198.51.100.{number}", failures=number), Drops(number, 60 * number))
+    digest.add(ban("10.0.0.1", failures=1), Drops(9, 540))
+    summary = digest.take(NOW)
+    assert summary is not None
+    writer = Writer(mail_settings(Path("/nowhere"), 25), lambda target: "FR" if "198" in target else "")
+    message = parsed(writer.write(draft(summary, NOW, HOSTNAME), {}))
+
+    text = body(message)
+    assert "\nMost failures  198.51.100.2 (2), 198.51.100.1 (1), 10.0.0.1 (1)\n" in text
+    assert "\nCountries      FR 3, unknown 1\n" in text
+    assert "\nDropped        9 packets\n" in text
+    assert "FR 3, unknown 1" in body(message, "html")
 
 
 def test_a_draft_keeps_its_message_id_however_often_it_is_written() -> None:
