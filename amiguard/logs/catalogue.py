@@ -5,36 +5,10 @@ https://www.elastic.co/docs/reference/ecs/ecs-category-field-values-reference"""
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import NamedTuple
-
 from amiguard.journal import Action
+from amiguard.logs.entry import Entry, Level
 
 ECS_VERSION = "9.4.0"
-
-
-class Level(IntEnum):
-    """How loud a line is; structlog's numbers."""
-
-    DEBUG = 10
-    INFO = 20
-    WARNING = 30
-    ERROR = 40
-
-
-class Entry(NamedTuple):
-    """What every line of one action has in common. `outcome` "" is none."""
-
-    level: Level
-    kind: str
-    category: tuple[str, ...]
-    type: tuple[str, ...]
-    outcome: str
-    meaning: str
-    """When the line is written, for people."""
-    limited: bool = False
-    """Strangers can cause any number of these: only so many are written a second."""
-
 
 BLOCKING = ("intrusion_detection", "network")
 

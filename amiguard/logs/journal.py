@@ -12,8 +12,9 @@ from typing import IO, Any, Literal
 
 from amiguard.journal import Action
 from amiguard.logs import fields as ecs
-from amiguard.logs.catalogue import CATALOGUE, ECS_VERSION, Entry, Level
+from amiguard.logs.catalogue import CATALOGUE, ECS_VERSION
 from amiguard.logs.console import console_line
+from amiguard.logs.entry import Entry, Level
 from amiguard.logs.ocsf import ocsf_event
 from amiguard.logs.outlet import Outlet
 from amiguard.ports import Clock

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from amiguard import __version__
 from amiguard.journal import Action
-from amiguard.logs.catalogue import Entry, Level
+from amiguard.logs.entry import Entry, Level
 from amiguard.logs.fields import Line, Value
 
 OCSF_VERSION = "1.8.0"

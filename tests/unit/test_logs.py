@@ -18,7 +18,8 @@ from typing_extensions import override
 from amiguard.errors import FirewallError
 from amiguard.journal import Action, Journal
 from amiguard.logs import StructuredJournal, open_journal
-from amiguard.logs.catalogue import CATALOGUE, Level
+from amiguard.logs.catalogue import CATALOGUE
+from amiguard.logs.entry import Level
 from amiguard.model import Ban, Origin, Reason, Target
 from tests.lab.doc_tables import BAN, FAILURE, MANUAL, NOW
 
