@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -76,3 +77,19 @@ async def test_a_connection_to_another_asterisk_takes_over_after_a_while(monkeyp
 
     assert two.told == [STREAM[0], STREAM[1], STREAM[3]]
     await until(lambda: two.new.intake.gate is None)
+
+
+async def test_the_old_connection_counts_until_the_new_one_has_logged_in(monkeypatch: Any) -> None:
+    monkeypatch.setattr(handover, "PATIENCE", 0.01)
+    two = Two()
+    done = asyncio.create_task(two.handover.done())
+    loop = asyncio.get_running_loop()
+    over = loop.time() + 0.1
+    await until(lambda: loop.time() > over)  # ten times its patience
+
+    two.tell(two.old, *OLD[:6])
+    two.tell(two.new, *NEW)
+    two.tell(two.old, *OLD[6:])
+
+    await done
+    assert two.told == STREAM
