@@ -27,6 +27,8 @@ from amiguard.model import Ban, Drops, Reason, Target, Timestamp
 
 BATCH = 300
 """Targets in one transaction: some 64 KiB, for the loop stands still while the kernel works on one."""
+FRESH_BATCH = 1_200
+"""The same where none can be there already and none is counted: an element stands in one message, not in five."""
 READ_AT_ONCE = 100
 """Elements asked for in one request: the answers must fit into the receive buffer."""
 
@@ -78,10 +80,11 @@ class BanSets:
         Raises:
             FirewallError: as `Netlink.commit`; ENOENT: the table or a set is gone.
         """
-        for begin in range(0, len(bans), BATCH):
+        size = FRESH_BATCH if fresh and not self._counters else BATCH
+        for begin in range(0, len(bans), size):
             if begin:
                 await asyncio.sleep(0)
-            last = {ban.target: ban for ban in bans[begin : begin + BATCH] if ban.remaining(now) != 0}
+            last = {ban.target: ban for ban in bans[begin : begin + size] if ban.remaining(now) != 0}
             known = {} if fresh else await self.drops(list(last))
             packed: Packed = {}
             gone: Packed = {}

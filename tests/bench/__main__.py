@@ -20,8 +20,7 @@ def main() -> None:
     print(f"{machine()}\n\n| part | figure | measured | goal | met |\n|---|---|---|---|---|")
     for name, measure in PARTS.items():
         show(name, asyncio.run(measure()))
-    print("\nThe firewall alone, in this process:\n", flush=True)
-    bench_firewall.main()
+    show("kernel", bench_firewall.figures())
     print("\nLog lines: reading, in this process, CPU time:\n", flush=True)
     bench_loglines.main()
     print("\nFollowing a file, without reading its lines:\n", flush=True)
