@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from errno import ENFILE, ENOMEM, ENOSPC
 from itertools import islice
@@ -20,6 +20,7 @@ from amiguard.history import History
 from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Drops, Origin, Target
+from amiguard.placement import Placement
 from amiguard.ports import Change, Clock, Ended, Ending, Firewall, Interference, Notice, NoticeKind, Notifier, Saved
 from amiguard.recorder import Recorder
 
@@ -54,23 +55,29 @@ class Enforcement:
         self.history = History(MAX_HISTORY)
         self.dropped = Drops(0, 0)
         """What the kernel has dropped in all, as `count` last heard of it."""
-        self.failing: str = ""
-        """Why the kernel refuses bans now; empty while all is well."""
         self.latency = Histogram()
         """How long the kernel took for each transaction that it took."""
-        self.firewall = firewall
-        """What enforces the bans; `relocate` changes it."""
+        self._placement = Placement(firewall, journal, clock)
         self._recorder = recorder
         self._notifiers = notifiers
         self._journal = journal
         self._clock = clock
-        self._allow: Sequence[Target] = ()
         self._batch = BATCH
         self._ends = Ends(self.active)
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         """Held from what the kernel is asked until it is booked: or a ban that is lifted just then stays in the kernel,
         and nobody knows of it."""
+
+    @property
+    def firewall(self) -> Firewall:
+        """What enforces the bans; `relocate` changes it."""
+        return self._placement.firewall
+
+    @property
+    def failing(self) -> str:
+        """Why the kernel refuses bans now; empty while all is well."""
+        return self._placement.failing
 
     def holds(self, target: Target) -> bool:
         """Whether this very target is banned, or about to be."""
@@ -88,8 +95,8 @@ class Enforcement:
         Raises:
             FirewallError: the kernel refuses even the layout; nothing is protected.
         """
-        self._allow = allow
-        await self.firewall.start(allow, saved.bans, self._clock())
+        self._placement.allowed = allow
+        await self._placement.lay_out(saved.bans)
         self._adopt(saved)
 
     async def relocate(self, firewall: Firewall) -> None:
@@ -99,17 +106,7 @@ class Enforcement:
             FirewallError: the kernel refused; all stays as it was.
         """
         async with self._one_at_a_time:
-            old, bans = self.firewall, [*self.active.values(), *self.waiting.values()]
-            await old.close()  # for no two may have the same place
-            try:
-                await firewall.start(self._allow, bans, self._clock())
-            except FirewallError:
-                await firewall.close()
-                await old.start(self._allow, bans, self._clock())
-                raise
-            self.firewall = firewall
-            if old.place != firewall.place:
-                await old.withdraw()
+            await self._placement.relocate(firewall, self._decided())
 
     def restore(self, saved: Saved) -> None:
         """Take up bans that the store could tell only late; those of today win."""
@@ -152,8 +149,8 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            self._allow = targets
-            await self._insist(lambda: self.firewall.allow(targets))
+            self._placement.allowed = targets
+            await self._placement.insist(lambda: self.firewall.allow(targets), self._decided)
 
     async def ban(self, ban: Ban) -> Ban:
         """Ban at once, for an administrator; return after the kernel's acknowledgement.
@@ -162,7 +159,7 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            await self._insist(lambda: self.firewall.ban([ban], self._clock()))
+            await self._placement.insist(lambda: self.firewall.ban([ban], self._clock()), self._decided)
             self.waiting.pop(ban.target, None)
             return self._acknowledged(ban)
 
@@ -173,7 +170,7 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            await self._insist(lambda: self.firewall.unban(targets))
+            await self._placement.insist(lambda: self.firewall.unban(targets), self._decided)
             lifted = []
             for target in targets:
                 waiting = self.waiting.pop(target, None)
@@ -199,11 +196,9 @@ class Enforcement:
                 hurt = [self.active[target] for target in seen.targets if target in self.active]
                 if not hurt:
                     return True
-                with suppress(FirewallError):
-                    await self.firewall.ban(hurt, self._clock())
-                    self._healed("the bans that were hurt are in force again", len(hurt), seen)
+                if await self._placement.repair_some(hurt, seen):
                     return True
-            return await self._repair(seen)
+            return await self._placement.repair(self._decided(), seen)
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -211,6 +206,9 @@ class Enforcement:
         self.history.adopt(saved.history, saved.times, saved.bans)
         self.active |= {ban.target: ban for ban in saved.bans}
         self._ends.extend(saved.bans)
+
+    def _decided(self) -> list[Ban]:
+        return [*self.active.values(), *self.waiting.values()]
 
     def _next_batch(self) -> list[Ban]:
         """Return the next bans for the kernel, without those whose time ran out while it refused."""
@@ -222,15 +220,6 @@ class Enforcement:
             else:
                 batch.append(ban)
         return batch
-
-    async def _insist(self, change: Callable[[], Awaitable[None]]) -> None:
-        """Have the kernel do what an administrator asks for; if it refuses, lay the firewall out anew and ask again."""
-        try:
-            await change()
-        except FirewallError:
-            if not await self._repair():
-                raise
-            await change()
 
     async def _enforce(self, batch: Sequence[Ban]) -> bool:
         loop = asyncio.get_running_loop()
@@ -246,13 +235,13 @@ class Enforcement:
                 error=error,
                 waiting=len(self.waiting),
             )
-            self.failing = str(error)
+            self._placement.failing = str(error)
             if error.errno in FULL:
                 self._try_fewer(batch)
                 return False
-            return await self._repair()
+            return await self._placement.repair(self._decided())
         self._batch = BATCH
-        self.failing = ""
+        self._placement.failing = ""
         return True
 
     def _try_fewer(self, batch: Sequence[Ban]) -> None:
@@ -260,25 +249,6 @@ class Enforcement:
         self._batch = max(1, len(batch) // 2)
         if len(batch) == 1:
             self.waiting[batch[0].target] = self.waiting.pop(batch[0].target)
-
-    async def _repair(self, seen: Interference | None = None) -> bool:
-        """Lay the firewall out anew: somebody may have flushed it."""
-        bans = [*self.active.values(), *self.waiting.values()]
-        try:
-            await self.firewall.start(self._allow, bans, self._clock())
-        except FirewallError as error:
-            self.failing = str(error)
-            return False
-        self._healed("the firewall was laid out anew, with every ban", len(bans), seen)
-        self.failing = ""
-        return True
-
-    def _healed(self, done: str, bans: int, seen: Interference | None) -> None:
-        who: dict[str, object] = {}
-        if seen is not None:
-            done = f"{seen.what}; {done}"
-            who = {"process": seen.process, "pid": seen.pid} if seen.pid else {}
-        self._journal.write(Action.FIREWALL_HEALED, done, bans=bans, **who)
 
     async def _make_room(self, count: int) -> None:
         surplus = len(self.active) + count - MAX_BANS

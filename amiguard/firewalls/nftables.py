@@ -27,7 +27,7 @@ from amiguard.firewalls.nftmessages import (
     list_parts,
     new_table,
 )
-from amiguard.firewalls.ownership import Ownership
+from amiguard.firewalls.ownership import Ownership, probe_ownership
 from amiguard.firewalls.refusals import explained, explaining
 from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import Ban, Drops, Target, Timestamp
@@ -244,6 +244,7 @@ async def probe() -> str:
                     delete_table(table),
                 ]
             )
+            owned = await probe_ownership(netlink, table)
     finally:
         await netlink.close()
-    return "nf_tables: atomic changes, bans that end by themselves, networks and allowlists, for IPv4 and IPv6"
+    return f"nf_tables: atomic changes, bans that end by themselves, networks and allowlists, IPv4 and IPv6; {owned}"

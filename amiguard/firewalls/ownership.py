@@ -17,6 +17,7 @@ from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, Kind, TableFlag
 NEWTABLE = kind_of(Kind.NEWTABLE)
 UNKNOWN_FLAGS = {EOPNOTSUPP, EINVAL}
 
+OURS = TableFlag.OWNER | TableFlag.PERSIST
 LOCK = TableFlag.OWNER | TableFlag.DORMANT
 """Two flags, for `nft -j list tables` of nft 1.0.6, Debian 12's, crashes on a table with just one."""
 
@@ -31,7 +32,7 @@ class Ownership:
     when its socket does. Both ways meet there, for who wants to own the table looks whether the empty one is free."""
 
     def __init__(self, table: str, *, wanted: bool) -> None:
-        self.flags = TableFlag.OWNER | TableFlag.PERSIST if wanted else TableFlag(0)
+        self.flags = OURS if wanted else TableFlag(0)
         """With which flags the table is to be made."""
         self.lacks: list[str] = []
         """What this kernel can't do, in words."""
@@ -83,6 +84,23 @@ class Ownership:
         """Let another amiguard have the table."""
         await self._holder.close()
         self._locked = False
+
+
+async def probe_ownership(netlink: Netlink, table: str) -> str:
+    """Tell who may change a table of amiguard's on this kernel, by making and deleting one of this name at once.
+
+    Raises:
+        Refused: for another reason than that the kernel lacks a flag.
+    """
+    for flags, told in ((OURS, "nobody else can change the table"), (LOCK, UNOWNED)):
+        try:
+            await netlink.commit([new_table(table, owned=flags), delete_table(table)])
+        except Refused as error:
+            if not _by_flags(error):
+                raise
+        else:
+            return told
+    return f"{UNOWNED}; {UNLOCKED}"
 
 
 def _by_flags(error: Refused) -> bool:

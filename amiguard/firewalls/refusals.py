@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
+from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.netlink import Refused
@@ -44,6 +44,10 @@ def explained(error: FirewallError, table: str) -> FirewallError:
             reason = f"a table inet {table} is there that is not amiguard's"
         case code if code == ENOENT:
             reason = f"the table inet {table} is gone, or parts of it"
+        case code if code == ENFILE:
+            reason = "a set of bans is full; what is in it stays banned"
+        case code if code in {ENOMEM, ENOSPC}:
+            reason = "the kernel has no memory left for bans; what is banned stays so"
         case _:
             return error
     return FirewallError(f"{reason}: {error}", error.errno)

@@ -110,6 +110,23 @@ async def test_the_daemon_needs_no_other_privilege_than_to_change_the_firewall(p
     assert again.lines("ready")[0]["amiguard.bans"] == 1
 
 
+async def test_with_every_feature_on_the_daemon_needs_no_other_privilege(place: Stage) -> None:
+    place.site.give_to_nobody()
+    place.site.settings |= {"FIREWALL_OWNER": "false", "FIREWALL_COUNTERS": "true", "UNPROVEN_BANTIME": "1h"}
+    daemon = place.site.start(unprivileged())
+    await daemon.told("ami-connected")
+    await place.guess(ATTACKER, times=5)
+    await daemon.told("ban")
+
+    place.namespace.run(["nft", "flush", "ruleset"])
+
+    (line,) = await daemon.told("firewall-healed")
+    assert line["process.name"] == "nft"
+    assert not await place.arrives(ATTACKER)
+    assert daemon.lines("firewall-failed", "internal-error") == []
+    assert daemon.lines("ready")[0]["amiguard.lacks"] == []
+
+
 async def test_a_second_daemon_does_not_disturb_the_first(place: Stage) -> None:
     first = await place.site.up()
 

@@ -111,6 +111,13 @@ async def test_the_service_protects_in_its_sandbox_reloads_and_comes_back(machin
         await guess(3)
         await until(lambda: [*elements(machine.namespace, "unproven4")] == [ATTACKER], what="the next ban")
 
+        watched = "AMIGUARD_FIREWALL_OWNER=false\\nAMIGUARD_FIREWALL_COUNTERS=true"
+        await sh(machine, f"sed -i '$a {watched}' /etc/amiguard/amiguard.env; systemctl reload amiguard")
+        await until(lambda: _says(machine, "AMIGUARD_FIREWALL_OWNER"), 20, "the reload")
+        machine.namespace.run(["nft", "flush", "ruleset"])
+        await until(lambda: _says(machine, "firewall-healed"), 20, "the repair")
+        assert [*elements(machine.namespace, "banned4")] == [ATTACKER]
+
         await sh(machine, "systemctl kill --signal=KILL amiguard")
         await until(lambda: _restarted(machine, pid), 20, "the next life")
         assert json.loads(await sh(machine, "amiguard status --json"))["bans"]["active"] == 1
