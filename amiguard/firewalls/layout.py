@@ -7,10 +7,12 @@
     set unproven4, unproven4_24 ...  the same of bans that spare the answers to what this server asked
     chain refused                    counts, and drops or rejects; but for IPv6's neighbour discovery, without which
                                      this server could neither ask nor refuse anybody on its own link
-    chain banned, unproven           a lookup for each set
+    chain banned, unproven           goto banned4, unproven4 ... by family
+    chain banned4, unproven6 ...     a lookup for each set of the family
     chain prerouting           -310  accept @allow*, then jump to banned; before raw, conntrack and DNAT, so that it
                                      also ends established flows, and covers what is forwarded to containers
-    chain prerouting_unproven  -150  accept @allow* and answers, then jump to unproven; after conntrack, before DNAT
+    chain prerouting_unproven  -150  accept @allow* and answers, then jump to unproven and banned; after conntrack,
+                                     before DNAT
 
 With ports there is a jump for each range of them, and else one for everything. They are those that the sender named:
 DNAT comes later.
@@ -40,6 +42,7 @@ from amiguard.firewalls.nftexpressions import (
     goto,
     jump,
     neighbour_discovery,
+    of_family,
     of_protocol,
     reject,
     reset,
@@ -97,6 +100,11 @@ def allow_set(version: int) -> AddressSet:
     return AddressSet(f"allow{version}", version)
 
 
+def family_chain(strength: Strength, version: int) -> str:
+    """Return the chain that looks up sources of an IP version."""
+    return f"{strength.name}{version}"
+
+
 def layout(
     table: str, kept: Iterable[Kept], allow: Iterable[Target], treatment: Treatment, flags: int = 0
 ) -> list[Message]:
@@ -106,10 +114,11 @@ def layout(
         new_counter(table, COUNTER),
         *(new_set(table, allow_set(version), {"NFT_SET_INTERVAL"}) for version in FAMILIES),
         new_chain(table, REFUSED),
-        *(new_chain(table, strength.name) for strength in STRENGTHS.values()),
+        *(new_chain(table, chain) for strength in STRENGTHS.values() for chain in _chains(strength)),
         *(new_chain(table, strength.hook, strength.priority) for strength in STRENGTHS.values()),
         *_replaced(table, REFUSED, _refusal(treatment)),
         *(message for strength in STRENGTHS.values() for message in _replaced(table, *_entry(strength, treatment))),
+        *(message for strength in STRENGTHS.values() for message in _replaced(table, strength.name, _split(strength))),
         *lookups(table, kept),
         *allowances(table, allow),
     ]
@@ -120,10 +129,10 @@ def lookups(table: str, kept: Iterable[Kept]) -> list[Message]:
     ordered = sorted(kept, key=_order)
     messages = [new_set(table, banned_set(one), {"NFT_SET_TIMEOUT"}) for one in ordered]
     for absolute, strength in STRENGTHS.items():
-        sets = [banned_set(one) for one in ordered if one.absolute == absolute]
-        messages += _replaced(
-            table, strength.name, [(f"set {one.name}", source_in(one) + goto(REFUSED)) for one in sets]
-        )
+        for version in FAMILIES:
+            sets = [banned_set(one) for one in ordered if (one.absolute, one.version) == (absolute, version)]
+            rules = [(f"set {one.name}", source_in(one) + goto(REFUSED)) for one in sets]
+            messages += _replaced(table, family_chain(strength, version), rules)
     return messages
 
 
@@ -135,6 +144,15 @@ def allowances(table: str, allow: Iterable[Target]) -> list[Message]:
 
 def _replaced(table: str, chain: str, rules: Iterable[Rule]) -> list[Message]:
     return [delete_rules(table, chain), *(new_rule(table, chain, *rule) for rule in rules)]
+
+
+def _chains(strength: Strength) -> list[str]:
+    return [*(family_chain(strength, version) for version in FAMILIES), strength.name]
+
+
+def _split(strength: Strength) -> list[Rule]:
+    """Send each family its own way, so that no packet meets the lookups of the other."""
+    return [(f"IPv{version}", of_family(version) + goto(family_chain(strength, version))) for version in FAMILIES]
 
 
 def _refusal(treatment: Treatment) -> list[Rule]:
@@ -149,14 +167,19 @@ def _refusal(treatment: Treatment) -> list[Rule]:
 
 
 def _entry(strength: Strength, treatment: Treatment) -> tuple[str, list[Rule]]:
-    """Return the chain that packets meet, and its rules."""
+    """Return the chain that packets meet, and its rules.
+
+    After conntrack absolute bans are looked up once more: a ban may become absolute while a packet is between the two
+    chains, and would be in neither set when that packet looks."""
     allowed = [(f"set {one.name}", source_in(one) + accept()) for one in map(allow_set, FAMILIES)]
-    answers = [("answers", answer() + accept())] if strength.answers_pass else []
+    answers = [("answers", answer() + accept())] if strength.answers_pass and treatment.answers_pass else []
+    ways = [strength.name] if strength is STRENGTHS[True] else [strength.name, STRENGTHS[True].name]
     entries = [
-        (f"{ports.protocol} ports {ports.first}-{ports.last}", to_ports(ports) + jump(strength.name))
+        (f"{ports.protocol} ports {ports.first}-{ports.last}", to_ports(ports) + jump(way))
         for ports in treatment.ports
+        for way in ways
     ]
-    return strength.hook, [*allowed, *answers, *(entries or [(f"chain {strength.name}", jump(strength.name))])]
+    return strength.hook, [*allowed, *answers, *(entries or [(f"chain {way}", jump(way)) for way in ways])]
 
 
 def _order(kept: Kept) -> tuple[int, int]:

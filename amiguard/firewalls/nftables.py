@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from errno import EBUSY, ENOENT
+from errno import EBUSY, EINVAL, ENOENT, EOPNOTSUPP
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.bansets import BanSets
@@ -15,6 +15,7 @@ from amiguard.firewalls.elements import SINGLE, Kept, element, place_of, upsert
 from amiguard.firewalls.layout import COUNTER, allowances, banned_set, layout
 from amiguard.firewalls.monitor import Monitor
 from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftcounters import counted, read_counter
 from amiguard.firewalls.nftexpressions import FAMILIES
 from amiguard.firewalls.nftmessages import (
@@ -33,6 +34,8 @@ from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.ports import Interference
 
+UNABLE = {ENOENT, EOPNOTSUPP, EINVAL}
+"""What a kernel answers to a rule whose module it lacks, or that may not stand there."""
 ATTEMPTS = 3
 """How often the layout is begun again because others changed something meanwhile and it is not whole."""
 PARTS = {
@@ -68,6 +71,7 @@ class Nftables:
         self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)
         self._conntrack = Conntrack()
         self._bans = BanSets(self._netlink, table, counters=counters)
+        self._lacking: list[str] = []
         self._ownership = Ownership(table, wanted=owner)
         self._monitor = Monitor(table, self._netlink)
 
@@ -110,8 +114,8 @@ class Nftables:
         return Interference("the claim to the table was lost")
 
     def lacks(self) -> Sequence[str]:
-        """Tell which of the ways to keep others from the table this kernel does not have."""
-        return self._ownership.lacks
+        """Tell what this kernel can't do of what was wanted."""
+        return [*self._ownership.lacks, *self._lacking]
 
     async def allow(self, targets: Iterable[Target]) -> None:
         """Replace the networks that are never dropped in one transaction: no packet meets half of them.
@@ -190,11 +194,25 @@ class Nftables:
         except Refused as error:
             if self._ownership.needs_a_new_table(error):
                 await self._replace(allow, bans, now)
-            elif self._ownership.yields(error):
+            elif self._ownership.yields(error) or self._gives_way(error, laid_out, allow):
                 return False
             else:
                 raise
         return True
+
+    def _gives_way(self, error: Refused, laid_out: Sequence[Message], allow: Sequence[Target]) -> bool:
+        """Whether to try again with a weaker treatment: the kernel lacks what the refused rule needs.
+
+        Kernels that look at a rule only when all is committed refuse no message but the whole."""
+        if error.errno not in UNABLE or not (error.message is None or error.message in laid_out):
+            return False
+        for weaker, lack in self._treatment.weaker():
+            less = layout(self._table, self._bans.kept, allow, weaker, self._ownership.flags)
+            if error.message is None or error.message not in less:
+                self._treatment = weaker
+                self._lacking.append(lack)
+                return True
+        return False
 
     async def _replace(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Make the table anew, for one that was made without an owner can't be claimed.

@@ -75,14 +75,16 @@ def source_in(addresses: AddressSet) -> list[Expression]:
     """`ip saddr [& mask] @set`."""
     family = FAMILIES[addresses.version]
     where = {"base": NFT_PAYLOAD_NETWORK_HEADER, "offset": family.offset, "len": family.length}
-    expressions = [
-        _expression("meta", key=NFT_META_NFPROTO, dreg=NFT_REG_1),
-        _compare(NFT_CMP_EQ, bytes([family.nfproto])),
-        _expression("payload", dreg=NFT_REG_1, **where),
-    ]
+    expressions = [*of_family(addresses.version), _expression("payload", dreg=NFT_REG_1, **where)]
     if addresses.prefix is not None:
         expressions.append(_masked(_mask(addresses.prefix, family.length)))
     return [*expressions, _expression("lookup", set=addresses.name, sreg=NFT_REG_1)]
+
+
+def of_family(version: int) -> list[Expression]:
+    """`meta nfproto ipv4`."""
+    nfproto = bytes([FAMILIES[version].nfproto])
+    return [_expression("meta", key=NFT_META_NFPROTO, dreg=NFT_REG_1), _compare(NFT_CMP_EQ, nfproto)]
 
 
 def to_ports(ports: PortRange) -> list[Expression]:

@@ -73,6 +73,33 @@ async def test_a_short_ban_in_a_long_one_neither_shortens_nor_outlives_it(wire: 
     await wire.dropped(FAR_V4, FAR_V6)
 
 
+@pytest.mark.parametrize("outer", [True, False])
+@pytest.mark.parametrize("inner", [True, False])
+async def test_bans_inside_each_other_end_each_by_itself_whatever_their_strengths(
+    wire: Wire, firewall: Nftables, outer: bool, inner: bool
+) -> None:
+    networks = [("198.51.96.0/19", 60_000, outer), ("198.51.100.192/27", 100, inner), (FAR_V4, 60_000, inner)]
+    networks += [("2001:db8::/47", 60_000, outer), ("2001:db8:1:2:3::/83", 100, inner), (FAR_V6, 60_000, inner)]
+    await firewall.ban([ban(target, end, absolute=absolute) for target, end, absolute in networks], 0)
+    name = f"{'banned' if inner else 'unproven'}4_27"
+    await until(lambda: wire.elements(name) == {}, what="the narrow ban ends")
+    await wire.dropped(FAR_V4, FAR_V6)
+    await firewall.unban(targets("198.51.96.0/19", "2001:db8::/47"))
+    await wire.dropped(FAR_V4, FAR_V6)
+    await firewall.unban(targets(FAR_V4, FAR_V6))
+    await wire.passes(FAR_V4, FAR_V6, FAR_V4_NEIGHBOUR, FAR_V6_NEIGHBOUR)
+
+
+async def test_every_prefix_length_of_both_families_works_in_both_strengths(wire: Wire, firewall: Nftables) -> None:
+    for source in (FAR_V4, FAR_V6):
+        for length in range(1, 128 if ":" in source else 32):
+            network = str(ip_network(f"{source}/{length}", strict=False))
+            await firewall.ban([ban(network, absolute=length % 2 == 0)], 0)
+            await wire.dropped(source)
+            await firewall.unban(targets(network))
+    await wire.passes(FAR_V4, FAR_V6)
+
+
 async def test_the_ban_of_an_address_stays_when_its_network_is_unbanned(wire: Wire, firewall: Nftables) -> None:
     await firewall.ban([ban("198.51.100.0/23"), ban(FAR_V4)], 0)
     await firewall.unban(targets("198.51.100.0/23"))

@@ -14,7 +14,7 @@ from tests.netns.wire import V4, V4_NEIGHBOUR, V6, V6_NEIGHBOUR, Wire, ban, targ
 
 pytestmark = pytest.mark.netns
 ENOUGH = 30_000
-CHAINS = ("prerouting", "prerouting_unproven", "banned", "unproven", "refused")
+CHAINS = ("prerouting", "prerouting_unproven", "banned", "unproven", "banned4", "banned6", "unproven4", "refused")
 
 
 async def restart(allow: tuple[str, ...] = (), bans: tuple[str, ...] = ()) -> None:
@@ -65,12 +65,10 @@ async def test_rules_are_the_same_after_ten_starts(wire: Wire, firewall: Nftable
     for _ in range(10):
         await restart()
     assert (wire.nft("list", "chains"), [wire.rules(chain) for chain in CHAINS]) == before
-    assert [len(rules) for rules in before[1]] == [3, 4, 4, 2, 2]
+    assert [len(rules) for rules in before[1]] == [3, 5, 2, 2, 2, 2, 1, 2]
 
 
-@pytest.mark.parametrize(
-    "damage", ["flush ruleset", "delete table inet amiguard", "flush chain inet amiguard prerouting"]
-)
+@pytest.mark.parametrize("damage", ["flush ruleset", "delete table inet amiguard", "flush chain inet amiguard refused"])
 async def test_start_repairs_what_somebody_removed(wire: Wire, firewall: Nftables, damage: str) -> None:
     bans = [ban(V4), ban("2001:db8::/80"), ban(V6)]
     await firewall.start(targets(V6), bans, 0)

@@ -11,7 +11,7 @@ import pytest
 from amiguard.firewalls.conntrack import Conntrack
 from amiguard.firewalls.nftables import Nftables
 from tests.lab.waiting import until
-from tests.netns.wire import PORT, SERVERS, V4, V4_NEIGHBOUR, V6, V6_NEIGHBOUR, Wire, ban, targets
+from tests.netns.wire import FAR_V4, PORT, SERVERS, V4, V4_NEIGHBOUR, V6, V6_NEIGHBOUR, Wire, ban, targets
 
 pytestmark = pytest.mark.netns
 BOTH = pytest.mark.parametrize("source", [V4, V6])
@@ -208,3 +208,36 @@ async def test_networks_have_both_strengths_too(wire: Wire, firewall: Nftables) 
             dns.hears()
             await firewall.unban(targets(network))
             await wire.passes(inside)
+
+
+OLDER_LAYOUT = """
+table inet amiguard {
+    set allow4 { type ipv4_addr; flags interval; }
+    set allow6 { type ipv6_addr; flags interval; }
+    set banned4 { type ipv4_addr; flags timeout; elements = { 192.0.2.10 timeout 1h } }
+    set banned6 { type ipv6_addr; flags timeout; elements = { 2001:db8::10 } }
+    set banned4_27 { type ipv4_addr; flags timeout; elements = { 198.51.100.192 timeout 1h } }
+    chain prerouting {
+        type filter hook prerouting priority -310; policy accept;
+        ip saddr @allow4 accept
+        ip6 saddr @allow6 accept
+        ip saddr @banned4 counter drop
+        ip saddr & 255.255.255.224 @banned4_27 counter drop
+        ip6 saddr @banned6 counter drop
+    }
+}
+"""
+
+
+async def test_the_layout_from_before_there_were_two_strengths_is_taken_over_with_every_ban(wire: Wire) -> None:
+    wire.server.run(["nft", "-f", "-"], stdin=OLDER_LAYOUT)
+    firewall = Nftables()
+    await firewall.start([], [ban(V4, 60_000, absolute=False)], 0)
+    assert set(wire.elements("unproven4")) == {V4}
+    assert set(wire.elements("banned6")) == {V6}
+    assert wire.elements("banned4") == {}
+    await wire.dropped(V4, V6, FAR_V4)
+    with talk(wire, V4) as dns:
+        dns.ask()
+        dns.hears()
+    await firewall.close()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from errno import ENOENT, EOPNOTSUPP
 
 import pytest
 
+from amiguard.errors import FirewallError
+from amiguard.firewalls.netlink import Refused
+from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftables import Nftables
-from amiguard.firewalls.treatment import Treatment
+from amiguard.firewalls.treatment import NO_ANSWERS, NO_REJECT, Treatment
 from amiguard.model import PortRange
 from tests.lab.waiting import until
 from tests.netns.published import PUBLISHED, container
@@ -159,3 +163,48 @@ async def test_a_container_is_answered_by_a_banned_address_that_it_asked(wire: W
             service.listener.sendto(b"question", client.getsockname())
             client.sendto(b"answer", await asyncio.to_thread(lambda: client.recvfrom(100)[1]))
             await until(lambda: service.received() == b"answer")
+
+
+REJECTIONS = "the rule for rejections"
+ANSWERS = "the rule for answers"
+
+
+def outdate(firewall: Nftables, *refused: str, code: int, names_it: bool) -> None:
+    """Have the kernel refuse transactions with one of these messages, naming the message or the whole."""
+    commit = firewall._netlink.commit
+
+    async def refuse(messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.what in refused:
+                raise Refused(code, message if names_it else None, "")
+        await commit(messages)
+
+    firewall._netlink.commit = refuse  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("refused", "code", "names_it", "lacks"),
+    [
+        ([REJECTIONS], EOPNOTSUPP, True, [NO_REJECT]),
+        ([REJECTIONS], EOPNOTSUPP, False, [NO_REJECT]),
+        ([ANSWERS], ENOENT, True, [NO_ANSWERS]),
+        ([REJECTIONS, ANSWERS], ENOENT, True, [NO_ANSWERS, NO_REJECT]),
+    ],
+)
+async def test_what_a_kernel_can_t_do_is_done_as_well_as_it_can_and_told(
+    wire: Wire, refused: list[str], code: int, names_it: bool, lacks: list[str]
+) -> None:
+    firewall = Nftables(treatment=Treatment("reject"))
+    outdate(firewall, *refused, code=code, names_it=names_it)
+    await firewall.start([], [ban(V4), ban(V6, absolute=False)], 0)
+    assert sorted(firewall.lacks()) == sorted(lacks)
+    await wire.dropped(V4, V6)
+    await firewall.close()
+
+
+async def test_a_kernel_without_nf_tables_is_still_told_as_such(wire: Wire) -> None:
+    firewall = Nftables(treatment=Treatment("reject"))
+    outdate(firewall, "the table amiguard", code=EOPNOTSUPP, names_it=False)
+    with pytest.raises(FirewallError, match="no nf_tables"):
+        await firewall.start([], [], 0)
+    await firewall.close()

@@ -115,7 +115,7 @@ class Wire:
         (found,) = (one["set"] for one in self.nft("list", "set", "inet", table, name) if "set" in one)
         return dict(map(_element, found.get("elem", [])))
 
-    def rules(self, chain: str = "banned") -> list[list[dict[str, Any]]]:
+    def rules(self, chain: str = "banned4") -> list[list[dict[str, Any]]]:
         """Return the expressions of each rule of the chain."""
         return [one["rule"]["expr"] for one in self.nft("list", "chain", "inet", "amiguard", chain) if "rule" in one]
 
