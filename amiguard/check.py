@@ -16,7 +16,7 @@ from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
 from amiguard.sources.etc import ETC, read_conf
 from amiguard.stores import probe as database
-from amiguard.wiring import ami_settings, mail_settings, webhook_settings, zone_of
+from amiguard.wiring import ami_settings, mail_settings, treatment_of, webhook_settings, zone_of
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
 
@@ -103,7 +103,7 @@ async def _firewall(settings: Settings) -> str:
         return "dry-run: bans are only logged, nothing is dropped"
     if settings.firewall == "ipset":
         return await ipset.probe()
-    return await nftables.probe()
+    return await nftables.probe(treatment_of(settings))
 
 
 async def _database(settings: Settings) -> str:

@@ -22,6 +22,7 @@ from amiguard.settings import Settings
 
 if TYPE_CHECKING:
     from amiguard.control.controlled import Metrics
+    from amiguard.firewalls.treatment import Treatment
     from amiguard.notifiers.webhook import Webhook
     from amiguard.sources.ami import AmiSettings, AmiSource, Handover
     from amiguard.sources.logfile import LogIntake, LogSource
@@ -199,18 +200,25 @@ def firewall_of(settings: Settings) -> Firewall:
         from amiguard.firewalls.dryrun import DryRun
 
         return DryRun()
-    from amiguard.firewalls.treatment import Treatment
-
-    treatment = Treatment(settings.firewall_verdict, settings.firewall_ports)
     if settings.firewall == "ipset":
         from amiguard.firewalls.ipset.firewall import Ipset
 
-        return Ipset(treatment, counters=settings.firewall_counters)
+        return Ipset(treatment_of(settings), counters=settings.firewall_counters)
     from amiguard.firewalls.nftables import Nftables
 
     return Nftables(
-        settings.firewall_table, treatment, counters=settings.firewall_counters, owner=settings.firewall_owner
+        settings.firewall_table,
+        treatment_of(settings),
+        counters=settings.firewall_counters,
+        owner=settings.firewall_owner,
     )
+
+
+def treatment_of(settings: Settings) -> Treatment:
+    """Return what becomes of packets of banned sources."""
+    from amiguard.firewalls.treatment import Treatment
+
+    return Treatment(settings.firewall_verdict, settings.firewall_ports)
 
 
 def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:

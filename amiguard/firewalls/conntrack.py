@@ -9,9 +9,9 @@ Entries that the banned one began are left in place on purpose. What he sends in
 as long as they live they take up what this server still has to say to him: without them a SIP response or TCP segment
 that it repeats would begin a conversation, in which he might answer (tests/netns/test_strengths.py).
 
-The table is read and searched here, although the kernel could delete by a filter (CTA_FILTER, Linux 6.9): for IPv6 that
-filter is inverted, at least up to 6.18, and deletes everybody else's entries; and it searches the whole table in one
-system call, 60 ms among 100,000 entries, in which no event is read.
+The table is read and searched here, although the kernel could delete by a filter (CTA_FILTER, Linux 6.10): for IPv6
+that filter is inverted, at least up to 6.18, and deletes everybody else's entries; and it searches the whole table in
+one system call, 60 ms among 100,000 entries, in which no event is read.
 
 Source: Linux net/netfilter/nf_conntrack_netlink.c and include/uapi/linux/netfilter/nfnetlink_conntrack.h."""
 

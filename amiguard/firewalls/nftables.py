@@ -6,10 +6,12 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from errno import EBUSY, EINVAL, ENOENT, EOPNOTSUPP
+from errno import EBUSY, ENOENT
+from functools import partial
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.bansets import BanSets
+from amiguard.firewalls.concessions import concession
 from amiguard.firewalls.conntrack import Conntrack
 from amiguard.firewalls.elements import SINGLE, Kept, element, place_of, upsert
 from amiguard.firewalls.layout import COUNTER, allowances, banned_set, layout
@@ -34,8 +36,6 @@ from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.ports import Interference
 
-UNABLE = {ENOENT, EOPNOTSUPP, EINVAL}
-"""What a kernel answers to a rule whose module it lacks, or that may not stand there."""
 ATTEMPTS = 3
 """How often the layout is begun again because others changed something meanwhile and it is not whole."""
 PARTS = {
@@ -188,31 +188,29 @@ class Nftables:
     async def _claim(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> bool:
         """Make, adopt or repair the table in the strongest way that may work; False: try a weaker one."""
         claim = await self._ownership.claim()
-        laid_out = layout(self._table, self._bans.kept, allow, self._treatment, self._ownership.flags)
+        laid_out = self._layout(allow, self._treatment)
         try:
             await self._netlink.commit([*claim, *laid_out])
         except Refused as error:
             if self._ownership.needs_a_new_table(error):
                 await self._replace(allow, bans, now)
-            elif self._ownership.yields(error) or self._gives_way(error, laid_out, allow):
+            elif self._ownership.yields(error) or self._gives_way(error, allow):
                 return False
             else:
                 raise
         return True
 
-    def _gives_way(self, error: Refused, laid_out: Sequence[Message], allow: Sequence[Target]) -> bool:
-        """Whether to try again with a weaker treatment: the kernel lacks what the refused rule needs.
-
-        Kernels that look at a rule only when all is committed refuse no message but the whole."""
-        if error.errno not in UNABLE or not (error.message is None or error.message in laid_out):
+    def _gives_way(self, error: Refused, allow: Sequence[Target]) -> bool:
+        """Whether to try again with a weaker treatment: the kernel lacks what a rule needs."""
+        found = concession(error, self._treatment, partial(self._layout, allow))
+        if found is None:
             return False
-        for weaker, lack in self._treatment.weaker():
-            less = layout(self._table, self._bans.kept, allow, weaker, self._ownership.flags)
-            if error.message is None or error.message not in less:
-                self._treatment = weaker
-                self._lacking.append(lack)
-                return True
-        return False
+        self._treatment, lack = found
+        self._lacking.append(lack)
+        return True
+
+    def _layout(self, allow: Sequence[Target], treatment: Treatment) -> list[Message]:
+        return layout(self._table, self._bans.kept, allow, treatment, self._ownership.flags)
 
     async def _replace(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Make the table anew, for one that was made without an owner can't be claimed.
@@ -223,7 +221,7 @@ class Nftables:
         deputy = BanSets(self._netlink, f"{self._table}_deputy", self._bans.kept, counters=False)
         await self._netlink.commit(layout(deputy.table, deputy.kept, allow, self._treatment))
         await deputy.put(bans, now, fresh=False)
-        claimed = layout(self._table, self._bans.kept, allow, self._treatment, self._ownership.flags)
+        claimed = self._layout(allow, self._treatment)
         await self._netlink.commit([delete_table(self._table), *claimed])
         await self._bans.put(bans, now, fresh=False)
         await self._netlink.commit([delete_table(deputy.table)])
@@ -238,11 +236,11 @@ class Nftables:
         return True
 
 
-async def probe() -> str:
+async def probe(treatment: Treatment = DROP_ALL) -> str:
     """Try everything that `Nftables` needs on a table of its own that is gone before anybody can see it.
 
     Returns:
-        One line on what the kernel can do.
+        One line on what the kernel can do, and what it lacks.
 
     Raises:
         FirewallError: it can't, or may not; the message names the missing capability or kernel module.
@@ -250,19 +248,24 @@ async def probe() -> str:
     table = f"amiguard_probe_{os.getpid()}"
     kept = [*SINGLE.values(), Kept(4, 24), Kept(6, 64, absolute=False)]
     allow = [Target("192.0.2.0/24"), Target("2001:db8::/32")]
-    ban = element(bytes(FAMILIES[4].length), 1000)
+    ban = upsert(table, banned_set(SINGLE[4, True]).name, [element(bytes(FAMILIES[4].length), 1000)])
+    lacking: list[str] = []
     netlink = Netlink(NFNL_SUBSYS_NFTABLES)
     try:
         with explaining(table):
-            await netlink.commit(
-                [
-                    new_table(table, NLM_F_EXCL),
-                    *layout(table, kept, allow, DROP_ALL),
-                    *upsert(table, banned_set(SINGLE[4, True]).name, [ban]),
-                    delete_table(table),
-                ]
-            )
+            while True:
+                laid_out = layout(table, kept, allow, treatment)
+                try:
+                    await netlink.commit([new_table(table, NLM_F_EXCL), *laid_out, *ban, delete_table(table)])
+                    break
+                except Refused as error:
+                    found = concession(error, treatment, partial(layout, table, kept, allow))
+                    if found is None:
+                        raise
+                    treatment, lack = found
+                    lacking.append(lack)
             owned = await probe_ownership(netlink, table)
     finally:
         await netlink.close()
-    return f"nf_tables: atomic changes, bans that end by themselves, networks and allowlists, IPv4 and IPv6; {owned}"
+    can = "nf_tables: atomic changes, bans that end by themselves, networks and allowlists, IPv4 and IPv6"
+    return "; ".join([can, owned, *lacking])

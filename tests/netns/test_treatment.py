@@ -7,13 +7,14 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from errno import ENOENT, EOPNOTSUPP
+from typing import Literal
 
 import pytest
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.netlink import Refused
 from amiguard.firewalls.netlinkformat import Message
-from amiguard.firewalls.nftables import Nftables
+from amiguard.firewalls.nftables import Nftables, probe
 from amiguard.firewalls.treatment import NO_ANSWERS, NO_REJECT, Treatment
 from amiguard.model import PortRange
 from tests.lab.waiting import until
@@ -200,6 +201,14 @@ async def test_what_a_kernel_can_t_do_is_done_as_well_as_it_can_and_told(
     assert sorted(firewall.lacks()) == sorted(lacks)
     await wire.dropped(V4, V6)
     await firewall.close()
+
+
+@pytest.mark.parametrize("verdict", ["drop", "reject"])
+async def test_the_probe_tries_what_the_settings_want_and_leaves_nothing(
+    wire: Wire, verdict: Literal["drop", "reject"]
+) -> None:
+    assert not {NO_REJECT, NO_ANSWERS} & set((await probe(Treatment(verdict, SIP))).split("; "))
+    assert wire.nft("list", "tables")[1:] == []
 
 
 async def test_a_kernel_without_nf_tables_is_still_told_as_such(wire: Wire) -> None:
