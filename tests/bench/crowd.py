@@ -1,13 +1,14 @@
 """A hundred clients that read the control interface, and ten that mean no good: `python -m tests.bench.crowd PORT`.
 
 A process of its own, so that what the crowd costs itself is not measured. It tells when all are there, and ends with
-its standard input."""
+its standard input. Without a PORT it only takes the CPU: what a crowd anywhere on this machine costs."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -116,6 +117,19 @@ async def crowd(port: int) -> None:
         task.cancel()
 
 
+def idle() -> None:
+    """Take as much of the CPU as there is, and ask nobody anything, until standard input ends."""
+    here = threading.Thread(target=sys.stdin.read)
+    here.start()
+    sys.stdout.write("here\n")
+    sys.stdout.flush()
+    while here.is_alive():
+        sum(range(10_000))
+
+
 if __name__ == "__main__":
     os.nice(19)  # on few cores, it must not take the CPU from the daemon and from who measures
-    asyncio.run(crowd(int(sys.argv[1])))
+    if sys.argv[1:]:
+        asyncio.run(crowd(int(sys.argv[1])))
+    else:
+        idle()
