@@ -180,6 +180,7 @@ class Nftables:
         since = await self._monitor.leave()
         self._netlink.lost.clear()
         adopted = await self._bans.adopt()
+        self._ownership.begin()
         while not await self._claim(allow, bans, now):
             pass
         await self._bans.put(bans, now, fresh=not adopted)

@@ -46,6 +46,11 @@ class Ownership:
         """Whether the table obeys our socket alone, once it is made."""
         return TableFlag.OWNER in self.flags
 
+    def begin(self) -> None:
+        """Forget what the table was made with that is there no more, before everything is laid out anew."""
+        if not self.exclusive:
+            self.flags = TableFlag(0)
+
     async def claim(self) -> list[Message]:
         """Return what must go before the layout in its transaction.
 

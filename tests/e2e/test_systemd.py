@@ -116,7 +116,7 @@ async def test_the_service_protects_in_its_sandbox_reloads_and_comes_back(machin
         await until(lambda: _says(machine, "AMIGUARD_FIREWALL_OWNER"), 20, "the reload")
         machine.namespace.run(["nft", "flush", "ruleset"])
         await until(lambda: _says(machine, "firewall-healed"), 20, "the repair")
-        assert [*elements(machine.namespace, "banned4")] == [ATTACKER]
+        assert [*elements(machine.namespace, "unproven4")] == [ATTACKER]
 
         await sh(machine, "systemctl kill --signal=KILL amiguard")
         await until(lambda: _restarted(machine, pid), 20, "the next life")
