@@ -94,7 +94,7 @@ async def test_a_hundred_thousand_bans_are_all_in_the_kernel_and_others_run_mean
     await firewall.start([], [ban(V4, 10**9), *(ban(one, 10**9) for one in wanted)], 0)
     running.cancel()
     await firewall.close()
-    assert turns > 100
+    assert turns > 50
     everybody = {V4, *wanted}
     # while the kernel enlarges the hash in the background, a dump names some elements twice and others never
     await until(lambda: set(wire.elements("banned4")) == everybody, timeout=60)
