@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.bench import bench_firewall, bench_follow, bench_loglines
+from tests.bench import bench_firewall, bench_follow, bench_ipset, bench_loglines
 from tests.bench.control import control
 from tests.bench.flood import flood
 from tests.bench.forged import forged
@@ -21,6 +21,7 @@ def main() -> None:
     for name, measure in PARTS.items():
         show(name, asyncio.run(measure()))
     show("kernel", bench_firewall.figures())
+    show("ipset", bench_ipset.figures())
     print("\nLog lines: reading, in this process, CPU time:\n", flush=True)
     bench_loglines.main()
     print("\nFollowing a file, without reading its lines:\n", flush=True)

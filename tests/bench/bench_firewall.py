@@ -23,7 +23,7 @@ from amiguard.firewalls.nftmessages import NFPROTO_INET
 from amiguard.model import Ban, Reason, Target
 from tests.bench.table import Figure, show
 from tests.lab.netns import NetworkNamespace
-from tests.netns.protecting import protecting
+from tests.netns.protecting import now, protecting
 
 SINGLE = 5_000
 BULK = 100_000
@@ -40,12 +40,13 @@ OTHER = "table inet other { set banned { type ipv4_addr; flags timeout; timeout 
 
 
 class Bans(Sequence[Ban]):
-    """Different addresses, each banned for an hour from timestamp 0, made as they are asked for."""
+    """Different addresses, each banned for an hour from a timestamp on, made as they are asked for."""
 
-    def __init__(self, form: str, count: int) -> None:
+    def __init__(self, form: str, count: int, since: int = 0) -> None:
         """`form` has three places for bytes."""
         self._form = form
         self._count = count
+        self._since = since
 
     @override
     def __len__(self) -> int:
@@ -61,7 +62,8 @@ class Bans(Sequence[Ban]):
             return [self[number] for number in range(*index.indices(self._count))]
         if not 0 <= index < self._count:
             raise IndexError
-        return Ban(Target(self._form % (index >> 16, index >> 8 & 255, index & 255)), 0, HOUR, Reason.MANUAL)
+        target = Target(self._form % (index >> 16, index >> 8 & 255, index & 255))
+        return Ban(target, self._since, self._since + HOUR, Reason.MANUAL)
 
 
 async def one_by_one(count: int, call: Callable[[int], Awaitable[object]]) -> list[float]:
@@ -168,7 +170,7 @@ async def memory(form: str) -> float:
 async def heals(namespace: NetworkNamespace) -> list[float]:
     """Seconds from the end of `nft flush ruleset` until everything is in force again, where anybody may do that."""
     taken = []
-    async with protecting(*Bans("10.%d.%d.%d", HEALED)) as protected:
+    async with protecting(*Bans("10.%d.%d.%d", HEALED, now())) as protected:
         for number in range(HEALS):
             flushing = namespace.popen(["nft", "flush", "ruleset"])
             flushing.wait()
