@@ -28,6 +28,9 @@ GRACE = 5_000
 MAX_OPEN = 32
 """Files open at once, should the log be rotated faster than it is read."""
 
+COPY_AND_LOG = 2
+"""Files open while the copy of a truncated log is read, and nothing else."""
+
 REMEMBERED = 8
 """Files read to their end that are known again, should the path name them once more (a link put back)."""
 
@@ -44,6 +47,7 @@ class Follower:
         self._clock = clock
         self._position = position
         self._tails: deque[Tail] = deque()
+        self._copy: Tail | None = None
         self._finished: OrderedDict[Identity, Position] = OrderedDict()
         self._skipped = 0
         self._fault: int | None = None
@@ -131,6 +135,7 @@ class Follower:
         lines = tail.read()
         if tail.at_end and over:
             lines = tail.rest()
+            self._recall(tail)
             self._finish(self._tails.popleft())
         self.busy = bool(not tail.at_end or over)
         if self._news:
@@ -143,6 +148,7 @@ class Follower:
         rest: list[bytes] = []
         copy = find(self.path, tail.position(self.path), [each.identity for each in self._tails], exact=False)
         if copy is not None and copy.size > tail.offset:
+            self._copy = copy
             self._tails.appendleft(copy)
         else:
             rest = tail.rest()
@@ -150,6 +156,18 @@ class Follower:
                 copy.close()
         tail.seek(0)
         return rest
+
+    def _recall(self, finished: Tail) -> None:
+        """Put what was written, copied and truncated while a copy was read before the log, of which nothing is read.
+
+        An empty beginning shows no truncation, so only the newer copy tells of it."""
+        if finished is not self._copy or len(self._tails) != COPY_AND_LOG or self._tails[1].offset:
+            return
+        log = self._tails[1]
+        for copy in newer(self.path, finished.written, {finished.identity, log.identity}):
+            self._copy = copy
+            self._tails.insert(len(self._tails) - 1, copy)
+            self._news = "was truncated again: its copy is read first"
 
     def _finish(self, tail: Tail) -> None:
         self._finished[tail.identity] = tail.position(self.path)

@@ -9,11 +9,22 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from amiguard.sources.logfile.follower import GRACE
+from amiguard.sources.logfile.follower import GRACE, Follower
 from amiguard.sources.logfile.tail import HEAD
+from tests.lab.journal import RecordingJournal
 from tests.lab.logwriter import Writer, numbers, writing
 from tests.lab.waiting import until, wait_until
-from tests.unit.sources.logfile.support import append, content, copy_and_truncate, move, running, touch, truncate
+from tests.unit.sources.logfile.support import (
+    WALL_CLOCK,
+    append,
+    beginning,
+    content,
+    copy_and_truncate,
+    move,
+    running,
+    touch,
+    truncate,
+)
 
 COUNT = 2_000
 RATE = 2_000
@@ -131,6 +142,24 @@ async def test_what_was_not_read_before_a_truncation_comes_from_the_copy(log: Pa
         copy_and_truncate(log)
         append(log, b"new\n")
         await work.told(b"read", b"part of a line", b"unread", b"new")
+
+
+def test_what_is_truncated_again_before_any_of_it_was_read_comes_from_its_copy(log: Path) -> None:
+    append(log, b"read\n")
+    follower = Follower(log, beginning(log), RecordingJournal(), WALL_CLOCK)
+    assert follower.read() == [b"read"]
+    got: list[bytes] = []
+    append(log, b"first copy\n")
+    copy_and_truncate(log)
+    append(log, b"second copy\n")
+    got += follower.read()  # notices the truncation, and takes up the first copy
+    move(log.with_name("full.1"), "full.2")
+    copy_and_truncate(log)
+    append(log, b"log\n")
+    while follower.busy:
+        got += follower.read()
+    follower.close()
+    assert got == [b"first copy", b"second copy", b"log"]
 
 
 async def test_what_was_read_after_the_copying_is_kept(log: Path) -> None:
