@@ -98,14 +98,17 @@ async def test_no_packet_of_a_banned_source_passes_while_he_is_banned_again(
     assert sources_of(wire.received()) == set()
 
 
+@pytest.mark.parametrize("made", [Nftables, Ipset])
 async def test_no_packet_of_a_banned_source_passes_while_his_ban_changes_its_strength(
-    wire: Wire, firewall: Nftables
+    wire: Wire, made: Callable[[], Firewall]
 ) -> None:
-    await firewall.ban(BANS, 0)
+    firewall = made()
+    await firewall.start([], BANS, 0)
     with under_fire(wire) as fire:
         while fire.goes_on():
             for number in range(ROUNDS * 20):
                 await firewall.ban([ban(one, absolute=number % 2 == 0) for one in (V4, V6)], 0)
+    await firewall.close()
     assert sources_of(wire.received()) == set()
 
 

@@ -1,7 +1,9 @@
 """What the rules are, whichever iptables keeps them. Pure.
 
     raw    PREROUTING -300   to AMIGUARD: neighbour discovery and who is allowed return, absolute bans are dropped
-    mangle PREROUTING -150   to AMIGUARD: these and answers to this server return, other bans are dropped
+    mangle PREROUTING -150   to AMIGUARD: the same, then answers to this server return, and other bans are dropped
+
+The second chain drops absolute bans too: a packet may have passed the first just before its source was banned there.
 
 Before conntrack and DNAT, so what Docker publishes and what is forwarded is covered without a rule in DOCKER-USER."""
 
@@ -47,13 +49,17 @@ class Step(NamedTuple):
 def steps(table: Table) -> list[Step]:
     """Return the rules of the chain AMIGUARD in this table, in their order."""
     neighbours = NEIGHBOUR_DISCOVERY if table.version == 6 else ()  # noqa: PLR2004 -- IP's number
-    sets = [one for one in BAN_SETS if (one.version, one.absolute) == (table.version, table.absolute)]
     return [
         *(Step(icmp6=kind) for kind in neighbours),
         Step(source_in=allow_set(table.version)),
-        *([] if table.absolute else [Step(answer=True)]),
-        *(Step(source_in=one.text, drop=True) for one in sets),
+        *_drops(table.version, absolute=True),
+        *([] if table.absolute else [Step(answer=True), *_drops(table.version, absolute=False)]),
     ]
+
+
+def _drops(version: int, *, absolute: bool) -> list[Step]:
+    sets = [one for one in BAN_SETS if (one.version, one.absolute) == (version, absolute)]
+    return [Step(source_in=one.text, drop=True) for one in sets]
 
 
 class Rules(Protocol):
