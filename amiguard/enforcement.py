@@ -164,22 +164,15 @@ class Enforcement:
             return self._acknowledged(ban)
 
     async def unban(self, targets: Sequence[Target], origin: Origin) -> list[Ban]:
-        """Lift bans; return those that there were.
+        """Lift bans; return those that there were. Of many, some at a time: no event and no new ban waits for it.
 
         Raises:
-            FirewallError: the kernel refused.
+            FirewallError: the kernel refused; those that it took before are lifted.
         """
-        async with self._one_at_a_time:
-            await self._placement.insist(lambda: self.firewall.unban(targets), self._decided)
-            lifted = []
-            for target in targets:
-                waiting = self.waiting.pop(target, None)
-                ban = self.active.pop(target, None) or waiting
-                if ban is not None:
-                    lifted.append(ban)
-                    self._record(Ended(target, self._clock(), Ending.UNBAN))
-                    self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
-                    self._post(NoticeKind.UNBAN, ban)
+        lifted = []
+        for start in range(0, len(targets), BATCH):
+            lifted += await self._unban(targets[start : start + BATCH], origin)
+            await asyncio.sleep(0)
         return lifted
 
     async def count(self) -> None:
@@ -201,6 +194,20 @@ class Enforcement:
             return await self._placement.repair(self._decided(), seen)
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    async def _unban(self, targets: Sequence[Target], origin: Origin) -> list[Ban]:
+        async with self._one_at_a_time:
+            await self._placement.insist(lambda: self.firewall.unban(targets), self._decided)
+            lifted = []
+            for target in targets:
+                waiting = self.waiting.pop(target, None)
+                ban = self.active.pop(target, None) or waiting
+                if ban is not None:
+                    lifted.append(ban)
+                    self._record(Ended(target, self._clock(), Ending.UNBAN))
+                    self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
+                    self._post(NoticeKind.UNBAN, ban)
+        return lifted
 
     def _adopt(self, saved: Saved) -> None:
         self.history.adopt(saved.history, saved.times, saved.bans)

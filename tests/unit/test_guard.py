@@ -334,6 +334,20 @@ async def test_everybody_can_be_unbanned_at_once() -> None:
         assert not guard.administration.bans()
 
 
+async def test_lifting_thousands_of_bans_keeps_no_new_ban_waiting() -> None:
+    world = World()
+    async with world.running() as guard:
+        for i in range(2000):
+            attack(guard, f"10.0.{i >> 8}.{i & 255}")
+        await until(lambda: len(world.firewall.dropped) == 2000)
+        lifting = asyncio.create_task(guard.administration.unban_all())
+        await asyncio.sleep(0)
+        attack(guard)
+
+        assert await lifting == 2000
+        assert list(world.firewall.dropped) == [ATTACKER]
+
+
 async def test_who_is_unbanned_while_his_ban_is_on_its_way_is_not_left_in_the_kernel() -> None:
     world = World()
     guard = world.guard()
