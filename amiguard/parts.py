@@ -120,7 +120,7 @@ class Parts:
         for notifier in old:
             await notifier.drain(HANDED_ON)
         if before.mail_spool != settings.mail_spool:
-            await asyncio.to_thread(hand_on_letters, before, settings, self._journal)
+            await hand_on_letters(before, settings, self._journal)
         for notifier in self.notifiers:
             self._run(notifier)
 

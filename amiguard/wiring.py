@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
@@ -263,13 +264,14 @@ def hand_on_messages(old: Sequence[Notifier], new: Sequence[Notifier]) -> None:
                 one.hand_on(other)
 
 
-def hand_on_letters(before: Settings, settings: Settings, journal: Journal) -> None:
+async def hand_on_letters(before: Settings, settings: Settings, journal: Journal) -> None:
     """Move the mails that wait to where they are looked for from now on."""
     if not settings.mail_to:
         return
     from amiguard.notifiers.spool import hand_on
 
+    waiting = mail_settings(settings).waiting
     try:
-        hand_on(before.mail_spool, settings.mail_spool, mail_settings(settings).waiting)
+        await asyncio.to_thread(hand_on, before.mail_spool, settings.mail_spool, waiting)
     except NotifierError as error:
         journal.write(Action.MAIL_FAILED, f"mails stay in {before.mail_spool}", error=error)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
+from amiguard.control.stream import Stream
+from amiguard.logs import open_journal
 from amiguard.reloading import LIVE
-from amiguard.settings import Settings
+from amiguard.settings import Settings, load
+from amiguard.wiring import hand_on_letters
 
 
 def test_every_setting_can_be_reloaded_but_where_the_daemon_is_reached_and_what_it_remembers_in() -> None:
@@ -14,3 +20,20 @@ def test_every_setting_can_be_reloaded_but_where_the_daemon_is_reached_and_what_
         "http_token",
         "database",
     }
+
+
+async def test_mails_that_cant_be_moved_are_told_of_while_somebody_watches_the_log_live(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    given = {
+        "FIREWALL": "dry-run",
+        "ASTERISK_LOG": "/log",
+        "MAIL_TO": "admin@example.org",
+        "MAIL_SPOOL": tmp_path / "mail",
+    }
+    before = load(None, {f"AMIGUARD_{name}": str(value) for name, value in given.items()})
+    after = before.model_copy(update={"mail_spool": tmp_path / "file" / "mail"})
+    stream = Stream()
+    with tempfile.TemporaryFile("w+") as log, stream.watching(0) as watcher:
+        await hand_on_letters(before, after, open_journal(clock=lambda: 0, stream=log, tap=stream.publish))
+
+        assert b"mail-failed" in await watcher.next()
