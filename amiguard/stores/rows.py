@@ -1,4 +1,4 @@
-"""Bans as rows of the table `bans`, and back: both pure.
+"""Bans and log positions as rows, and back: pure.
 
 What most bans share (reason, origin, evidence, service, ...) is one JSON text, so that a hundred thousand rows need few
 distinct values and a new detail needs no new layout."""
@@ -11,12 +11,15 @@ from functools import partial
 from typing import Any
 
 from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp
+from amiguard.ports import Position
 
 Row = tuple[str | int | None, ...]
 """The columns of `bans`, in the order of `schema.MIGRATIONS`."""
 
 Details = tuple[Reason, Origin, Evidence | None, str, str, str, str]
 DETAILS = ("reason", "origin", "evidence", "service", "transport", "source", "comment")
+
+_UNSIGNED = 1 << 64
 
 CACHED_DETAILS = 1024
 """How many different details are kept decoded while rows are read."""
@@ -80,6 +83,21 @@ def details_of(text: str) -> Details:
     service, transport, source, comment = (str(told.get(name, "")) for name in DETAILS[3:])
     evidence = Evidence(told["evidence"]) if "evidence" in told else None
     return Reason(told.get("reason", "")), Origin(told.get("origin", "")), evidence, service, transport, source, comment
+
+
+def position_row(position: Position) -> Row:
+    """Return the columns of `positions`. SQLite's integers have a sign; a file's device and inode have none."""
+    return (position.path, _signed(position.device), _signed(position.inode), position.offset, position.head)
+
+
+def position_of(row: Sequence[Any]) -> Position:
+    """Return the position that a row of `positions` tells."""
+    path, device, inode, offset, head = row
+    return Position(path, device % _UNSIGNED, inode % _UNSIGNED, offset, head)
+
+
+def _signed(number: int) -> int:
+    return number - _UNSIGNED if number >= _UNSIGNED // 2 else number
 
 
 def times_of(rows: Iterable[Sequence[Any]]) -> dict[Target, tuple[Timestamp, ...]]:

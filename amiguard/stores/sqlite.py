@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from amiguard.policy import RECIDIVE_FINDTIME
 from amiguard.ports import Change, Disallowed, Ended, Position, Resolved, Saved
 from amiguard.stores import schema
 from amiguard.stores.faults import explained
-from amiguard.stores.rows import Row, bans_of, row_of, times_of
+from amiguard.stores.rows import Row, bans_of, position_of, position_row, row_of, times_of
 
 DAY = 24 * 3600 * 1000
 
@@ -174,7 +173,7 @@ async def prepare(
             Allowed(Target(target), AllowOrigin.RUNTIME, comment)
             for target, comment in await connection.execute_fetchall(schema.LOAD_ALLOWED)
         ]
-        positions = [Position(*row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
+        positions = [position_of(row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
         phones = [Phone(*row) for row in await connection.execute_fetchall(schema.LOAD_PHONES)]
         names = [
             Resolved(name, tuple(map(Target, json.loads(addresses))))
@@ -216,7 +215,7 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
             yield schema.SAVE_BAN, [row_of(ban) for ban in bans]
             yield schema.COUNT_BAN, [{"target": ban.target, "since": ban.since} for ban in bans]
         elif kind is Position:
-            yield schema.SAVE_POSITION, [astuple(change) for change in group if isinstance(change, Position)]
+            yield schema.SAVE_POSITION, [position_row(change) for change in group if isinstance(change, Position)]
         elif kind is Phone:
             last = {phone[:2]: phone for phone in group if isinstance(phone, Phone)}
             yield schema.END_PHONE, list(last)

@@ -227,6 +227,16 @@ async def test_the_positions_in_the_logs_are_kept_the_newest_of_each_file(store:
     assert set(saved.positions) == {replace(first, offset=400), second}
 
 
+async def test_a_file_system_with_inodes_of_all_64_bits_is_remembered_too(store: SqliteStore) -> None:
+    position = Position("/mnt/pool/full", 2**64 - 1, 2**63, 300, "64:abc")
+    await store.open(NOW)
+    await store.write([position])
+
+    saved = await store.open(NOW)
+
+    assert saved.positions == [position]
+
+
 async def test_what_an_administrator_allowed_comes_back_with_its_last_comment_until_he_takes_it_back(
     store: SqliteStore,
 ) -> None:
