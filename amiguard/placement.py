@@ -79,7 +79,15 @@ class Placement:
             raise
         self.firewall = firewall
         if old.place != firewall.place:
+            await self._withdraw(old)
+
+    async def _withdraw(self, old: Firewall) -> None:
+        """Remove what was moved away from; all is in force elsewhere by now, so a refusal undoes nothing."""
+        try:
             await old.withdraw()
+        except FirewallError as error:
+            left = f"{old.place} can't be removed: what it drops or allows stays so until its bans end"
+            self._journal.write(Action.FIREWALL_FAILED, left, error=error)
 
     def _healed(self, done: str, bans: int, seen: Interference | None) -> None:
         who: dict[str, object] = {}
