@@ -83,6 +83,7 @@ class Daemon:
         self._journal = journal
         self._clock = clock
         self._reloading: Reloading | None = None
+        self._hangup = asyncio.Event()
         self._notifiers: list[Notifier] = notifiers_of(settings, journal, clock)
         self._guard = Guard(
             policy_of(settings),
@@ -112,6 +113,8 @@ class Daemon:
             FirewallError: the kernel refuses the layout.
             ExceptionGroup: a part failed in a way that nobody expected.
         """
+        # At once, for by default SIGHUP ends a process: who sends it while we start is heard once we have.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hangup.set)
         self._journal.write(Action.START, f"amiguard {__version__} starts", version=__version__, **self._summary())
         await self._control.start()
         try:
@@ -144,10 +147,10 @@ class Daemon:
         self._settings = self._reloading.settings
         return changed
 
-    async def _reload_when(self, hangup: asyncio.Event) -> None:
+    async def _reload_when_asked(self) -> None:
         while True:
-            await hangup.wait()
-            hangup.clear()
+            await self._hangup.wait()
+            self._hangup.clear()
             with suppress(SettingsError):  # the log has told
                 await self.reload()
 
@@ -156,18 +159,17 @@ class Daemon:
             self._settings, self._guard, self._notifiers, positions=positions, journal=self._journal, clock=self._clock
         )
         self._reloading = Reloading(self._settings, self._env_file, self._guard, parts, self._journal)
-        stopping, hangup = asyncio.Event(), asyncio.Event()
+        stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, hangup.set)
         notify("READY=1")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._guard.run())
                 tasks.create_task(feed_watchdog())
                 parts.start(tasks)
-                tasks.create_task(self._reload_when(hangup))
+                tasks.create_task(self._reload_when_asked())
                 tasks.create_task(_raise_when(stopping))
         except* _Stop:
             notify("STOPPING=1")
