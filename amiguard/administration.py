@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from amiguard.alerting import Alerting
 from amiguard.allowlist import Allowlist
+from amiguard.answers import covering
 from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.exemptions import Exemptions
@@ -15,7 +17,7 @@ from amiguard.journal import Action
 from amiguard.judge import Judge
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Evidence, Origin, Reason, Target
 from amiguard.offenders import offender
-from amiguard.ports import Clock, Notifier, Source
+from amiguard.ports import Clock, Country, Notifier, Source
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 
@@ -57,6 +59,8 @@ class Administration:
         self.sources: list[Source] = []
         self.lag = Histogram()
         """How late the event loop was."""
+        self.country: Country | None = None
+        """Tells countries, where there is a database of them."""
         self.protecting = False
         """Whether the firewall was laid out: nothing is protected before."""
         self._judge = judge
@@ -69,6 +73,7 @@ class Administration:
         self._notifiers = notifiers
         self._clock = clock
         self._started = clock()
+        self._looking_up = asyncio.Lock()
 
     @property
     def default_bantime(self) -> int | None:
@@ -89,9 +94,19 @@ class Administration:
         """Return the running ban of this very target."""
         return self._enforcement.active.get(target)
 
-    def offender(self, address: Address) -> dict[str, object]:
+    async def offender(self, address: Address) -> dict[str, object]:
         """Return everything that is known of an address, JSON-able; see `offenders.offender`."""
-        return offender(address, self._judge.rules, self._enforcement, self._allowlist, self._clock())
+        targets = [ban.target for ban in covering(address, self.find)]
+        drops, countries = await self.drops(targets), await self.countries([address, *targets])
+        return offender(
+            address,
+            self._judge.rules,
+            self._enforcement,
+            self._allowlist,
+            self._clock(),
+            drops=drops,
+            countries=countries,
+        )
 
     @property
     def dropped(self) -> Drops:
@@ -104,6 +119,14 @@ class Administration:
             return await self._enforcement.firewall.drops(targets)
         except FirewallError:
             return {}
+
+    async def countries(self, targets: Sequence[Target]) -> Mapping[Target, str]:
+        """Return the codes of the countries of those of these of which it is known."""
+        country = self.country
+        if country is None:
+            return {}
+        async with self._looking_up:  # the database is for one thread at a time
+            return await asyncio.to_thread(_countries, country, targets)
 
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
@@ -234,6 +257,11 @@ class Administration:
             lag=self.lag,
             drops=drops,
         )
+
+
+def _countries(country: Country, targets: Sequence[Target]) -> dict[Target, str]:
+    """Look countries up; each lookup reads a file."""
+    return {target: code for target in targets if (code := country(target))}
 
 
 def _why(entry: Allowed) -> str:

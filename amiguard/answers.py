@@ -35,6 +35,11 @@ def dropped(drops: Drops | None) -> dict[str, object]:
     return {} if drops is None else {"dropped": drops._asdict()}
 
 
+def located(country: str | None) -> dict[str, object]:
+    """Return the country of a target as JSON; nothing where it is not known."""
+    return {"country": country} if country else {}
+
+
 def iso(at: Timestamp) -> str:
     """Return a moment in ISO 8601, UTC, to the second."""
     return datetime.fromtimestamp(at // 1000, UTC).isoformat().replace("+00:00", "Z")

@@ -23,7 +23,7 @@ from amiguard.reloading import Reloading
 from amiguard.settings import Settings
 from amiguard.stores.sqlite import SqliteStore, collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
-from amiguard.wiring import control_settings, firewall_of, metrics_of, notifiers_of, policy_of
+from amiguard.wiring import control_settings, country_of, firewall_of, metrics_of, notifiers_of, policy_of
 
 NOTIFIER_GRACE = 5.0
 """Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""
@@ -95,6 +95,7 @@ class Daemon:
             clock=clock,
             log_followed=bool(settings.asterisk_log),
         )
+        self._guard.administration.country = country_of(settings)
         self._control = ControlServer(
             control_settings(settings),
             self._guard.administration,

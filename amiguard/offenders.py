@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from amiguard.allowlist import Allowlist
-from amiguard.answers import covering, iso, shown
+from amiguard.answers import covering, dropped, iso, located, shown
 from amiguard.enforcement import Enforcement
 from amiguard.jail import Jail
-from amiguard.model import Address, Allowed, Ban, Timestamp
+from amiguard.model import Address, Allowed, Ban, Drops, Target, Timestamp
 from amiguard.rules.rulebook import Rulebook
 
 Told = dict[str, object]
 
 
-def offender(address: Address, rules: Rulebook, enforcement: Enforcement, allowlist: Allowlist, now: Timestamp) -> Told:
-    """Return what is known of `address` at `now`. Account names are a stranger's text."""
+def offender(
+    address: Address,
+    rules: Rulebook,
+    enforcement: Enforcement,
+    allowlist: Allowlist,
+    now: Timestamp,
+    *,
+    drops: Mapping[Target, Drops],
+    countries: Mapping[Target, str],
+) -> Told:
+    """Return what is known of `address` at `now`. Account names are a stranger's text.
+
+    `drops` and `countries` are what is known of its bans' targets, and of itself."""
     bans = covering(address, enforcement.active.get)
     allowed = allowlist.around(address)
     return {
         "address": address,
+        **located(countries.get(address)),
         "banned": bool(bans) and not allowed,
         "why": why(address, bans, allowed, rules, now, waiting=address in enforcement.waiting),
         "allowed": [{"address": entry.target, "origin": entry.origin, "comment": entry.comment} for entry in allowed],
-        "bans": [shown(ban, now) for ban in bans],
+        "bans": [shown(ban, now) | dropped(drops.get(ban.target)) | located(countries.get(ban.target)) for ban in bans],
         "earlier": enforcement.history.earlier(address),
         "tried": [{"account": name, "failures": failures} for name, failures in rules.names.names(address, now)],
         "logins": rules.logins.accounts(address),

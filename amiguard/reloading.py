@@ -22,7 +22,7 @@ from amiguard.settings.groups.mail import MailGroup
 from amiguard.settings.groups.rules import RulesGroup
 from amiguard.settings.groups.webhook import WebhookGroup
 from amiguard.settings.model import PREFIX
-from amiguard.wiring import firewall_of, policy_of, prove_ami
+from amiguard.wiring import country_of, firewall_of, policy_of, prove_ami
 
 LOG = frozenset({"asterisk_log", "asterisk_timezone"})
 AMI = frozenset(AsteriskGroup.model_fields) - LOG
@@ -77,6 +77,8 @@ class Reloading:
             self._parts.rewatch(new)
         if changed & NOTIFIERS:
             await self._parts.replace_notifiers(old, new)
+        if "geoip_database" in changed:
+            self._guard.administration.country = country_of(new)
         if changed & LOG:
             await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed)
         if changed & (AMI | {"protect_registered"}):

@@ -33,6 +33,9 @@ class Controlled(Protocol):
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         """Return what was dropped of these; of nobody where the kernel does not count for each. Never raises."""
 
+    async def countries(self, targets: Sequence[Target]) -> Mapping[Target, str]:
+        """Return the codes of the countries of those of these of which it is known. Never raises."""
+
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
 
@@ -58,5 +61,5 @@ class Controlled(Protocol):
     def allowed(self) -> Sequence[Allowed]:
         """Return who is never banned."""
 
-    def offender(self, address: Address) -> Mapping[str, object]:
+    async def offender(self, address: Address) -> Mapping[str, object]:
         """Return everything that is known of an address, JSON-able."""

@@ -21,9 +21,9 @@ Cell = tuple[str, str]
 """A text, and rich's style for it."""
 
 ALLOWED = ("address", "says", "comment", "until")
-BANS = ("address", "left", "reason", "failures", "before", "tried")
-COUNTED_BANS = ("address", "left", "reason", "failures", "before", "dropped", "tried")
-"""Where the kernel counts for each ban what it drops."""
+BANS = ("address", "country", "left", "reason", "failures", "before", "dropped", "tried")
+SOMETIMES = frozenset({"country", "dropped"})
+"""Columns that are left out where nothing of it is known of any ban."""
 
 
 def visible(text: str) -> str:
@@ -82,22 +82,24 @@ def word(value: object) -> str:
 
 def ban_rows(bans: Sequence[Mapping[str, Any]]) -> tuple[Sequence[str], list[list[Cell]]]:
     """Return the header of a table of bans, and its rows."""
-    counted = any("dropped" in ban for ban in bans)
-    return COUNTED_BANS if counted else BANS, [_ban_row(ban, counted=counted) for ban in bans]
+    columns = [name for name in BANS if name not in SOMETIMES or any(name in ban for ban in bans)]
+    return columns, [[cells[name] for name in columns] for cells in map(_ban_cells, bans)]
 
 
-def _ban_row(ban: Mapping[str, Any], *, counted: bool) -> list[Cell]:
+def _ban_cells(ban: Mapping[str, Any]) -> dict[str, Cell]:
+    """Return what there is to say about a ban, by column."""
     left = "for ever" if ban["remaining"] is None else str(timedelta(seconds=ban["remaining"]))
     tried = ban["comment"] or ", ".join(ban["accounts"])
-    return [
-        (ban["address"], "bold"),
-        (left, ""),
-        (ban["reason"], ""),
-        (str(ban["failures"]), ""),
-        (str(ban["earlier"]), ""),
-        *([(f"{ban['dropped']['packets']} packets" if "dropped" in ban else "", "")] if counted else []),
-        (tried, "dim"),
-    ]
+    return {
+        "address": (ban["address"], "bold"),
+        "country": (ban.get("country", ""), ""),
+        "left": (left, ""),
+        "reason": (ban["reason"], ""),
+        "failures": (str(ban["failures"]), ""),
+        "before": (str(ban["earlier"]), ""),
+        "dropped": (f"{ban['dropped']['packets']} packets" if "dropped" in ban else "", ""),
+        "tried": (tried, "dim"),
+    }
 
 
 def allowed_row(allowed: Mapping[str, Any]) -> list[Cell]:

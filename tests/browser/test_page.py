@@ -18,6 +18,7 @@ from tests.lab.waiting import until
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 BANNED = "198.18.0.1"
+DATABASE = Path(__file__).parents[1] / "data/countries.mmdb"
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
@@ -181,6 +182,23 @@ async def test_it_fits_the_window_and_can_be_read_by_everybody(browser: Browser,
     await page.get_by_role("button", name="Ban …").click()
     assert await serious(page) == []
     await page.context.close()
+
+
+async def test_the_country_of_a_ban_is_told_where_a_database_knows_it_and_fits_a_phone(program: Path) -> None:
+    settings = {"HTTP_LISTEN": f"127.0.0.1:{PORT}", "GEOIP_DATABASE": str(DATABASE)}
+    async with stage(**settings) as mapped, browsing(mapped, program) as other:
+        await mapped.site.up()
+        for address in ("192.0.2.7", "10.0.0.1"):
+            await mapped.site.lives[-1].control.ban(Target(address), None, "")
+        screen = await opened(other, viewport={"width": 320, "height": 800})
+
+        await expect(row(screen.page, "192.0.2.7").locator("td.who")).to_have_text("192.0.2.7Germany")
+        await expect(row(screen.page, "10.0.0.1").locator("td.who")).to_have_text("10.0.0.1")
+        assert await screen.page.evaluate("document.documentElement.scrollWidth") == 320
+        assert await serious(screen.page) == []
+        await screen.page.get_by_role("searchbox").fill("german")
+        await expect(screen.page.locator("#rows tr")).to_have_count(1)
+        assert await screen.harmless()
 
 
 async def test_a_dry_run_is_not_called_protection(program: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from amiguard.model import Address, Target
 from tests.lab.daemon import Daemon
 from tests.lab.fakeami import Script
 from tests.lab.guessing import attacker
@@ -22,6 +23,7 @@ from tests.lab.waiting import until
 pytestmark = pytest.mark.netns
 
 ATTACKER, NEIGHBOUR = "198.18.0.7", "198.18.0.8"
+COUNTRIES = Path(__file__).parents[1] / "data/countries.mmdb"
 WRONG = "Canary-1337-which-is-wrong"
 
 
@@ -240,6 +242,22 @@ async def test_mails_that_wait_move_into_the_new_spool(reloaded: Reloaded, place
 
     await until(lambda: len([*new.glob("*.mail")]) == 2, what="both mails in the new spool")
     assert [*old.glob("*.mail")] == []
+
+
+async def test_countries_are_told_from_a_reload_on_and_what_each_ban_dropped(reloaded: Reloaded, place: Stage) -> None:
+    daemon = await reloaded.up(FIREWALL_COUNTERS="true")
+    address = Address(Target("192.0.2.7"))
+    place.namespace.run(["ip", "route", "add", "local", f"{address}/32", "dev", "lo"])
+    await daemon.control.ban(Target(address), None, "")
+    assert not await place.arrives(address)
+    assert "country" not in await daemon.control.offender(address)
+
+    await reloaded.change(GEOIP_DATABASE=str(COUNTRIES))
+
+    told = await daemon.control.offender(address)
+    (ban,) = told["bans"]
+    assert (told["country"], ban["country"], ban["dropped"]["packets"]) == ("DE", "DE", 1)
+    assert ban["dropped"]["bytes"] >= 29  # IPv4's header, UDP's, and a byte
 
 
 async def test_the_own_log_changes_its_level(reloaded: Reloaded, place: Stage) -> None:

@@ -158,6 +158,19 @@ async def test_what_was_dropped_has_a_column_where_it_is_counted(amiguard: Shell
     assert [line.split()[6:] for line in lines] == [["3", "packets", "-"], ["-", "-"]]
 
 
+async def test_a_country_has_a_column_where_one_is_known(amiguard: Shell, guard: FakeGuard) -> None:
+    for target in map(Target, ("192.0.2.1", "192.0.2.2")):
+        guard.running[target] = Ban(target, NOW, None, Reason.ACL)
+    guard.placed[Target("192.0.2.1")] = "DE"
+
+    lines = (await amiguard("banned")).out.splitlines()
+
+    assert [line.split()[:4] for line in lines] == [
+        ["192.0.2.1", "DE", "for", "ever"],
+        ["192.0.2.2", "-", "for", "ever"],
+    ]
+
+
 async def test_a_terminal_gets_a_table_with_a_header_and_a_pipe_does_not(amiguard: Shell, guard: FakeGuard) -> None:
     attacked(guard)
 

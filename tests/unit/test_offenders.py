@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +15,8 @@ from tests.lab.world import ATTACKER, POLICY, World, attack, guess
 DAY = 24 * 3_600_000
 
 
-def ask(guard: Guard, address: str = ATTACKER) -> Any:
-    return json.loads(json.dumps(guard.administration.offender(Address(Target(address)))))
+async def ask(guard: Guard, address: str = ATTACKER) -> Any:
+    return json.loads(json.dumps(await guard.administration.offender(Address(Target(address)))))
 
 
 async def test_it_tells_what_was_counted_and_what_is_missing_for_a_ban() -> None:
@@ -23,7 +24,7 @@ async def test_it_tells_what_was_counted_and_what_is_missing_for_a_ban() -> None
     world = World(policy=replace(policy, networks=NetworkBans(5, 5)))
     async with world.running() as guard:
         attack(guard, times=3)
-        told = ask(guard)
+        told = await ask(guard)
 
     assert (told["banned"], told["why"]) == (False, "it is not banned: 3 of 5 failures")
     assert told["tried"] == [{"account": "100", "failures": 3}]
@@ -38,7 +39,7 @@ async def test_it_tells_of_the_running_ban_and_how_many_came_before() -> None:
     async with world.running() as guard:
         attack(guard)
         await until(lambda: ATTACKER in world.firewall.dropped)
-        told = ask(guard)
+        told = await ask(guard)
 
     assert told["banned"]
     assert told["why"].endswith("wrong-password, after 5 failures")
@@ -50,17 +51,39 @@ async def test_it_tells_of_the_ban_of_a_network_around_the_address() -> None:
     world = World()
     async with world.running() as guard:
         await guard.administration.ban(Target("192.0.2.0/24"), None, "a bad place")
-        told = ask(guard)
+        told = await ask(guard)
 
     assert told["banned"]
     assert "its network 192.0.2.0/24 is banned for ever" in told["why"]
+
+
+async def test_it_tells_what_each_ban_dropped_and_of_which_country_it_is() -> None:
+    world, network, threads = World(), Target("192.0.2.0/24"), set[int]()
+
+    def country(target: Target) -> str:
+        threads.add(threading.get_ident())
+        return "DE" if target == ATTACKER else ""
+
+    async with world.running() as guard:
+        guard.administration.country = country
+        await guard.administration.ban(Target(ATTACKER), None, "")
+        await guard.administration.ban(network, None, "")
+        told = await ask(guard)
+
+    dropped = {"packets": 3, "bytes": 1200}
+    assert told["country"] == "DE"
+    assert [(ban["address"], ban.get("country"), ban["dropped"]) for ban in told["bans"]] == [
+        (ATTACKER, "DE", dropped),
+        (network, None, dropped),
+    ]
+    assert threading.get_ident() not in threads, "reading the database must not hold up the loop"
 
 
 async def test_it_tells_who_allows_the_address() -> None:
     world = World(allow=("192.0.2.0/24",))
     async with world.running() as guard:
         attack(guard)
-        told = ask(guard)
+        told = await ask(guard)
 
     assert not told["banned"]
     assert told["allowed"] == [{"address": "192.0.2.0/24", "origin": "settings", "comment": ""}]
@@ -69,7 +92,7 @@ async def test_it_tells_who_allows_the_address() -> None:
 async def test_of_a_stranger_nothing_is_known() -> None:
     world = World()
     async with world.running() as guard:
-        told = ask(guard, "2001:db8::9")
+        told = await ask(guard, "2001:db8::9")
 
     assert told["why"] == "nothing is held against it"
     assert told["rules"]["jail"] == {
@@ -82,7 +105,7 @@ async def test_what_lies_outside_the_window_is_not_counted() -> None:
     async with world.running() as guard:
         guard.observe(guess(session="old"), "ami")
         world.now += 600_001
-        told = ask(guard)
+        told = await ask(guard)
 
     assert told["rules"]["jail"]["count"] == 0
     assert told["why"] == "nothing is held against it"
@@ -97,7 +120,7 @@ async def test_a_dry_run_decides_alike_and_its_line_says_that_nothing_is_dropped
 
         (line,) = world.journal.of(Action.BAN)
         assert (line.fields["outcome"], line.fields["reason"]) == ("unknown", "dry-run")
-        assert ask(guard)["banned"]
+        assert (await ask(guard))["banned"]
 
 
 async def test_it_tells_which_phones_are_known_there_and_how_they_fail() -> None:
@@ -107,7 +130,7 @@ async def test_it_tells_which_phones_are_known_there_and_how_they_fail() -> None
         for number in range(7):
             guard.observe(guess(session=f"call-{number}"), "ami")
         guard.presence.tell_trunk("sip.example.org", [ATTACKER])
-        told = ask(guard)
+        told = await ask(guard)
 
         (phone,) = told["phones"]
         assert (phone["account"], phone["failures"], phone["limit"]) == (guess().account, 7, 50)

@@ -48,9 +48,15 @@ function matching() {
   const text = byId("search").value.trim().toLowerCase();
   if (!text) return bans;
   const loaded = bans.filter((ban) =>
-    [ban.address, ban.reason, ban.comment, ...ban.accounts].some((one) => one.toLowerCase().includes(text)));
+    [ban.address, country(ban), ban.reason, ban.comment, ...ban.accounts].some((one) => one.toLowerCase().includes(text)));
   const known = new Set(loaded.map((ban) => ban.address));
   return [...(found ?? []).filter((ban) => !known.has(ban.address)), ...loaded];
+}
+
+const regions = new Intl.DisplayNames(["en"], { type: "region" });
+
+function country(ban) {
+  return ban.country ? regions.of(ban.country) : "";
 }
 
 function left(ban) {
@@ -64,7 +70,8 @@ function row(ban) {
   const button = (text, act) =>
     element("button", { type: "button", class: "small", "aria-label": `${text} ${ban.address}`, onclick: () => act(ban.address) }, text);
   return element("tr", {},
-    element("td", { class: "who" }, element("span", { class: "address" }, ban.address)),
+    element("td", { class: "who" }, element("span", { class: "address" }, ban.address),
+      ban.country ? element("span", { class: "sub" }, country(ban)) : null),
     element("td", { class: "tried" }, tried),
     element("td", { class: "reason" }, ban.reason, why ? element("span", { class: "sub" }, why) : null),
     element("td", { class: "evidence" }, ban.evidence ?? "–", via ? element("span", { class: "sub" }, via) : null),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from amiguard.answers import iso, shown
+from amiguard.answers import iso, located, shown
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled
 from amiguard.control.requests import read_allow, read_body
@@ -37,8 +37,9 @@ class AllowRoutes:
         with self._audit.refusals(request, f"allow {target}", target=target):
             lifted = await self._controlled.allow(target, comment)
         self._audit.told(request, f"allow {target}", target=target, bans=len(lifted))
-        now = self._clock()
-        return web.json_response({"address": target, "lifted": [shown(ban, now) for ban in lifted]}, status=201)
+        countries, now = await self._controlled.countries([ban.target for ban in lifted]), self._clock()
+        told = [shown(ban, now) | located(countries.get(ban.target)) for ban in lifted]
+        return web.json_response({"address": target, "lifted": told}, status=201)
 
     async def _disallow(self, request: web.Request) -> web.Response:
         target = parse_target(request.match_info["address"])

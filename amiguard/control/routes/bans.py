@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from amiguard.answers import covering, dropped, shown
+from amiguard.answers import covering, dropped, located, shown
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled
 from amiguard.control.listing import Listing
@@ -46,8 +46,9 @@ class BanRoutes:
             bans, cursor = self._listing.page(now, wanted.cursor, wanted.limit)
         else:
             bans, cursor = covering(wanted.address, self._controlled.find), None
-        drops = await self._controlled.drops([ban.target for ban in bans])
-        text = f'{{"bans": [{await listed(bans, now, drops)}], "cursor": {json.dumps(cursor)}}}'
+        targets = [ban.target for ban in bans]
+        drops, countries = await self._controlled.drops(targets), await self._controlled.countries(targets)
+        text = f'{{"bans": [{await listed(bans, now, drops, countries)}], "cursor": {json.dumps(cursor)}}}'
         return web.Response(text=text, content_type="application/json")
 
     async def _ban(self, request: web.Request) -> web.Response:
@@ -57,7 +58,7 @@ class BanRoutes:
             ban = await self._controlled.ban(wanted.target, bantime, wanted.comment, force=wanted.force)
         self._listing.changed()
         self._audit.told(request, f"ban {wanted.target}", target=wanted.target)
-        return web.json_response(shown(ban, self._clock()), status=201)
+        return web.json_response(await self._one(ban), status=201)
 
     async def _unban(self, request: web.Request) -> web.Response:
         target = parse_target(request.match_info["address"])
@@ -66,7 +67,7 @@ class BanRoutes:
         self._listing.changed()
         self._audit.told(request, f"unban {target}", target=target, outcome="success" if ban else "failure")
         if ban is not None:
-            return web.json_response(shown(ban, self._clock()))
+            return web.json_response(await self._one(ban))
         around = [wider.target for wider in covering(target, self._controlled.find)]
         hint = f"; {around[0]}, in which it lies, is" if around else ""
         return web.json_response({"error": f"{target} is not banned{hint}"}, status=404)
@@ -78,13 +79,23 @@ class BanRoutes:
         self._audit.told(request, "unban everybody", bans=count)
         return web.json_response({"unbanned": count})
 
+    async def _one(self, ban: Ban) -> dict[str, object]:
+        """Return a ban that was just set or lifted: nothing of it is counted."""
+        countries = await self._controlled.countries([ban.target])
+        return shown(ban, self._clock()) | located(countries.get(ban.target))
 
-async def listed(bans: Sequence[Ban], now: Timestamp, drops: Mapping[Target, Drops]) -> str:
+
+async def listed(
+    bans: Sequence[Ban], now: Timestamp, drops: Mapping[Target, Drops], countries: Mapping[Target, str]
+) -> str:
     """Return bans as JSON, without the brackets around them, and let others run in between."""
     parts = []
     for start in range(0, len(bans), BREATH):
         if start:
             await asyncio.sleep(0)
-        told = [shown(ban, now) | dropped(drops.get(ban.target)) for ban in bans[start : start + BREATH]]
+        told = [
+            shown(ban, now) | dropped(drops.get(ban.target)) | located(countries.get(ban.target))
+            for ban in bans[start : start + BREATH]
+        ]
         parts.append(json.dumps(told)[1:-1])
     return ", ".join(parts)

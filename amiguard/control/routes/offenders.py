@@ -19,4 +19,4 @@ class OffenderRoutes:
         return [web.get("/api/v1/offenders/{address}", self._offender)]
 
     async def _offender(self, request: web.Request) -> web.Response:
-        return web.json_response(self._controlled.offender(parse_address(request.match_info["address"])))
+        return web.json_response(await self._controlled.offender(parse_address(request.match_info["address"])))

@@ -74,7 +74,8 @@ class MailGroup(BaseModel):
         description="the folder where mails wait for the server; empty = `mail` beside `DATABASE`",
     )
     geoip_database: GeoDatabase = Field(
-        None, description="tells the countries of banned addresses, for digests; needs `amiguard[geo]`"
+        None,
+        description="tells the countries of banned addresses, in digests, on the page and so on; needs `amiguard[geo]`",
     )
     whois: Switch = Field(default=True, description="look up who owns a banned address, for the mail")
 

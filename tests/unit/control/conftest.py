@@ -32,6 +32,7 @@ class FakeGuard:
         self.running: dict[Target, Ban] = {}
         self.exempt: dict[Target, Allowed] = {}
         self.counted: dict[Target, Drops] = {}
+        self.placed: dict[Target, str] = {}
         self.failures = 0
         self.ready = True
 
@@ -51,6 +52,9 @@ class FakeGuard:
 
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         return {target: self.counted[target] for target in targets if target in self.counted}
+
+    async def countries(self, targets: Sequence[Target]) -> Mapping[Target, str]:
+        return {target: self.placed[target] for target in targets if target in self.placed}
 
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         if target == ALLOWED and not force:
@@ -79,7 +83,7 @@ class FakeGuard:
     def allowed(self) -> Sequence[Allowed]:
         return [Allowed(ALLOWED, AllowOrigin.NAME, "trunk.example", NOW), *self.exempt.values()]
 
-    def offender(self, address: Address) -> dict[str, object]:
+    async def offender(self, address: Address) -> dict[str, object]:
         return {"address": address, "banned": address in self.running, "failures": []}
 
     async def unban_all(self) -> int:

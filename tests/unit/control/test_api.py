@@ -167,6 +167,19 @@ async def test_what_was_dropped_of_a_ban_is_told_where_it_is_counted(
     }
 
 
+async def test_the_country_of_a_ban_is_told_where_it_is_known(http: aiohttp.ClientSession, guard: FakeGuard) -> None:
+    guard.placed[Target("192.0.2.1")] = "DE"
+    for target in ("192.0.2.1", "10.0.0.1"):
+        await guard.ban(Target(target), None, "")
+
+    _, answer = await told(http, "GET", BANS)
+    assert {ban["address"]: ban.get("country") for ban in answer["bans"]} == {"192.0.2.1": "DE", "10.0.0.1": None}
+    assert (await told(http, "DELETE", f"{BANS}/192.0.2.1"))[1]["country"] == "DE"
+    assert (await told(http, "POST", BANS, json={"address": "192.0.2.1"}))[1]["country"] == "DE"
+    (lifted,) = (await told(http, "POST", ALLOW, json={"address": "192.0.2.1"}))[1]["lifted"]
+    assert lifted["country"] == "DE"
+
+
 async def test_an_address_is_found_with_every_network_around_it(http: aiohttp.ClientSession, guard: FakeGuard) -> None:
     for target in ("192.0.2.1", "192.0.2.0/24", "192.0.0.0/16", "192.0.2.2", "2001:db8::1", "2001:db8::/64"):
         await guard.ban(Target(target), None, "")
