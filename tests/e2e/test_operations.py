@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.daemon import ROOT
+from tests.lab.documents import blocks
 from tests.lab.stage import Stage
 from tests.lab.waiting import until
 
@@ -25,11 +25,7 @@ PATIENCE = 30
 
 def commands() -> list[str]:
     """Return the lines of the section's shell blocks."""
-    document = (ROOT / "docs" / "operations.md").read_text()
-    section = re.split(r"^## ", document, flags=re.MULTILINE)
-    [asking] = [text for text in section if text.startswith("Asking the running daemon")]
-    blocks = re.findall(r"^```sh\n(.*?)^```$", asking, re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+    return [line for block in blocks("docs/operations.md", "Asking the running daemon") for line in block.splitlines()]
 
 
 async def test_each_command_for_a_running_daemon_works(place: Stage) -> None:
