@@ -17,7 +17,7 @@ from amiguard.journal import Action
 from amiguard.judge import Judge
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Evidence, Origin, Reason, Target
 from amiguard.offenders import offender
-from amiguard.ports import Clock, Country, Notifier, Source
+from amiguard.ports import Clock, Country, Fleet, Notifier, Source
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 
@@ -55,6 +55,7 @@ class Administration:
         alerting: Alerting,
         notifiers: Sequence[Notifier],
         clock: Clock,
+        fleet: Fleet | None = None,
     ) -> None:
         self.sources: list[Source] = []
         self.lag = Histogram()
@@ -72,6 +73,7 @@ class Administration:
         self._alerting = alerting
         self._notifiers = notifiers
         self._clock = clock
+        self._fleet = fleet
         self._started = clock()
         self._looking_up = asyncio.Lock()
 
@@ -230,6 +232,7 @@ class Administration:
                 "waiting": self._recorder.waiting,
             },
             "notifiers": [dict(notifier.status()) for notifier in self._notifiers],
+            "fleet": None if self._fleet is None else dict(self._fleet.status()),
             "bans": {"active": len(self._enforcement.active), "waiting": len(self._enforcement.waiting)},
             "jail": {"tracked": len(self._judge.rules.jail), "evicted": self._judge.rules.jail.evicted},
             "totals": {

@@ -18,6 +18,7 @@ def shown(ban: Ban, now: Timestamp) -> dict[str, object]:
         "remaining": None if remaining is None else -(-remaining // 1000),
         "reason": ban.reason,
         "origin": ban.origin,
+        "node": ban.node,
         "evidence": ban.evidence,
         "absolute": ban.absolute,
         "failures": ban.failures,

@@ -16,7 +16,7 @@ from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
 from amiguard.sources.etc import ETC, read_conf
 from amiguard.stores import probe as database
-from amiguard.wiring import ami_settings, mail_settings, treatment_of, webhook_settings, zone_of
+from amiguard.wiring import ami_settings, fleet_link, mail_settings, treatment_of, webhook_settings, zone_of
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
 
@@ -53,6 +53,7 @@ async def check(settings: Settings, etc: Path = ETC) -> AsyncIterator[Finding]:
         "database": _database,
         "mail": _mail,
         "webhook": _webhook,
+        "fleet": _fleet,
     }
     yield Finding("settings", ok=True, text="all valid")
     for name, probe in probes.items():
@@ -120,3 +121,13 @@ async def _webhook(settings: Settings) -> str:
     if not settings.webhook_url.get_secret_value():
         return "off: AMIGUARD_WEBHOOK_URL is empty"
     return await webhook.probe(webhook_settings(settings))
+
+
+async def _fleet(settings: Settings) -> str:
+    if not settings.redis_url.get_secret_value():
+        return "off: AMIGUARD_REDIS_URL is empty"
+    link = fleet_link(settings)
+    try:
+        return await link.probe()
+    finally:
+        await link.close()

@@ -23,7 +23,7 @@ from amiguard.reloading import Reloading
 from amiguard.settings import Settings
 from amiguard.stores.sqlite import SqliteStore, collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
-from amiguard.wiring import control_settings, country_of, firewall_of, metrics_of, notifiers_of, policy_of
+from amiguard.wiring import control_settings, country_of, firewall_of, fleet_of, metrics_of, notifiers_of, policy_of
 
 NOTIFIER_GRACE = 5.0
 """Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""
@@ -44,6 +44,8 @@ def run(settings: Settings, env_file: Path | None = None) -> int:
     journal = open_journal(settings.log_format, settings.log_level, clock=clock, tap=stream.publish)
     try:
         asyncio.run(Daemon(settings, env_file, journal, clock, stream).live())
+    except SettingsError as error:
+        journal.write(Action.INTERNAL_ERROR, str(error), error=error)
     except FirewallError as error:
         journal.write(Action.FIREWALL_FAILED, f"the firewall can't be laid out: {error}", error=error)
     except ControlError as error:
@@ -94,6 +96,7 @@ class Daemon:
             journal=journal,
             clock=clock,
             log_followed=bool(settings.asterisk_log),
+            fleet=fleet_of(settings, journal, clock),
         )
         self._guard.administration.country = country_of(settings)
         self._control = ControlServer(

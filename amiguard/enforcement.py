@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from errno import ENFILE, ENOMEM, ENOSPC
 from itertools import islice
@@ -21,7 +21,20 @@ from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Drops, Origin, Target
 from amiguard.placement import Placement
-from amiguard.ports import Change, Clock, Ended, Ending, Firewall, Interference, Notice, NoticeKind, Notifier, Saved
+from amiguard.ports import (
+    Change,
+    Clock,
+    Ended,
+    Ending,
+    Firewall,
+    Interference,
+    Lifted,
+    Notice,
+    NoticeKind,
+    Notifier,
+    Saved,
+    Shared,
+)
 from amiguard.recorder import Recorder
 
 BATCH = 200
@@ -58,6 +71,8 @@ class Enforcement:
         self.latency = Histogram()
         """How long the kernel took for each transaction that it took."""
         self._placement = Placement(firewall, journal, clock)
+        self.share: Callable[[Shared], None] = lambda _: None
+        """Is told of each new ban, and of each target that an administrator lets through."""
         self._recorder = recorder
         self._notifiers = notifiers
         self._journal = journal
@@ -163,15 +178,16 @@ class Enforcement:
             self.waiting.pop(ban.target, None)
             return self._acknowledged(ban)
 
-    async def unban(self, targets: Sequence[Target], origin: Origin) -> list[Ban]:
-        """Lift bans; return those that there were. Of many, some at a time: no event and no new ban waits for it.
+    async def unban(self, targets: Sequence[Target], origin: Origin, **who: object) -> list[Ban]:
+        """Lift bans; return those that there were. Of many, some at a time: no event and no new ban
+        waits for it. The log lines tell `who` wanted it.
 
         Raises:
             FirewallError: the kernel refused; those that it took before are lifted.
         """
         lifted = []
         for start in range(0, len(targets), BATCH):
-            lifted += await self._unban(targets[start : start + BATCH], origin)
+            lifted += await self._unban(targets[start : start + BATCH], origin, **who)
             await asyncio.sleep(0)
         return lifted
 
@@ -195,7 +211,7 @@ class Enforcement:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    async def _unban(self, targets: Sequence[Target], origin: Origin) -> list[Ban]:
+    async def _unban(self, targets: Sequence[Target], origin: Origin, **who: object) -> list[Ban]:
         async with self._one_at_a_time:
             await self._placement.insist(lambda: self.firewall.unban(targets), self._decided)
             lifted = []
@@ -205,8 +221,10 @@ class Enforcement:
                 if ban is not None:
                     lifted.append(ban)
                     self._record(Ended(target, self._clock(), Ending.UNBAN))
-                    self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin)
+                    self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin, **who)
                     self._post(NoticeKind.UNBAN, ban)
+                if origin is Origin.MANUAL:
+                    self.share(Lifted(target, self._clock()))
         return lifted
 
     def _adopt(self, saved: Saved) -> None:
@@ -289,9 +307,12 @@ class Enforcement:
             self._journal.write(Action.BAN, text, ban=ban, outcome="unknown", reason="dry-run")
         self._record(ban)
         self._post(NoticeKind.BAN, ban)
+        self.share(ban)
         return ban
 
     def _post(self, kind: NoticeKind, ban: Ban) -> None:
+        if ban.origin is Origin.FLEET:  # or a thousand nodes would write a thousand mails; the one that decided does
+            return
         notice = Notice(kind, self._clock(), ban, dropped=self.dropped)
         for notifier in self._notifiers:
             notifier.post(notice)
@@ -306,6 +327,7 @@ class Enforcement:
         self.active[ban.target] = ban
         self._journal.write(Action.BAN_ESCALATED, f"{ban.target} goes on, and is cut off absolutely", ban=ban)
         self._record(ban)
+        self.share(ban)
         return ban
 
     def _record(self, change: Change) -> None:

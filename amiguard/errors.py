@@ -53,6 +53,18 @@ class SurroundingsError(AmiguardError):
     """The kernel does not tell of this host's addresses and routes."""
 
 
+class FleetError(AmiguardError):
+    """Redis can't be reached, or refuses: the node goes on alone."""
+
+
+class FleetFull(FleetError):
+    """Redis has no memory for changes; it can still be read."""
+
+
+class InvalidMessage(AmiguardError):
+    """What another node sent is no message of a fleet."""
+
+
 class NotifierError(AmiguardError):
     """A message could not be handed over. `permanent`: trying the same one again is useless."""
 

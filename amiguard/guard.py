@@ -19,10 +19,11 @@ from amiguard.judge import Counters, Judge
 from amiguard.model import AllowOrigin, Origin, Target
 from amiguard.outages import Outages
 from amiguard.policy import Policy
-from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
+from amiguard.ports import Clock, Firewall, Fleet, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.sentence import Chance
+from amiguard.sharing import Sharing
 
 STEP = 1_000
 """Bans looked at in one step of the loop."""
@@ -46,6 +47,7 @@ class Guard:
         clock: Clock,
         chance: Chance = randrange,
         log_followed: bool = False,
+        fleet: Fleet | None = None,
     ) -> None:
         self._allowlist = Allowlist(allow)
         self._journal = journal
@@ -73,6 +75,11 @@ class Guard:
         forget = self._judge.rules.forget
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
         """Where the edges tell who else is never banned."""
+        self._sharing = (
+            None
+            if fleet is None
+            else Sharing(fleet, self._enforcement, self._allowlist, self.presence, forget, journal=journal, clock=clock)
+        )
         self.observe = self._judge.observe
         """What the sources call with each event; see `Judge.observe`."""
         self.administration = Administration(
@@ -85,6 +92,7 @@ class Guard:
             alerting=self.alert,
             notifiers=notifiers,
             clock=clock,
+            fleet=fleet,
         )
         """Answers the control interface."""
         self._positions: dict[str, Position] = {}
@@ -126,6 +134,8 @@ class Guard:
             tasks.create_task(self.exemptions.run())
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tick())
+            if self._sharing is not None:
+                tasks.create_task(self._sharing.run())
 
     async def relocate(self, firewall: Firewall) -> None:
         """Put every ban into another firewall, or into one that is laid out otherwise.

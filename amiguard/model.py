@@ -56,6 +56,8 @@ class Origin(StrEnum):
 
     LOCAL = "local"
     MANUAL = "manual"
+    FLEET = "fleet"
+    """Another node of the fleet; `Ban.node` names it."""
 
 
 class AllowOrigin(StrEnum):
@@ -142,6 +144,8 @@ class Ban(NamedTuple):
     absolute: bool = True
     """True: nothing from this target reaches the server. False: only datagrams claim the address, so anybody may have
     written it; what this server itself asked of it is still answered."""
+    node: str = ""
+    """Which node of the fleet told of it; empty = this one decided."""
 
     def remaining(self, now: Timestamp) -> int | None:
         """Milliseconds that are left at `now`, never negative; None = permanent."""

@@ -126,6 +126,42 @@ class Saved:
     names: Sequence[Resolved] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """An administrator of some node let a target through again."""
+
+    target: Target
+    at: Timestamp
+    node: str = ""
+    """Which node told of it; empty = this one."""
+
+
+Shared = Ban | Lifted
+"""What nodes of a fleet tell each other."""
+
+
+class Fleet(Protocol):
+    """The other nodes. Without them, this one goes on alone."""
+
+    def publish(self, change: Shared) -> None:
+        """Take a change of this node for the others. Returns at once, never raises; memory is bounded, and of one
+        target only the newest change is kept."""
+
+    async def run(self, take: Take, own: Callable[[], Iterable[Ban]]) -> None:
+        """Tell and hear until cancelled; expected faults are retried inside. `own` returns this node's own running
+        bans, to tell them again to a Redis that lost them."""
+
+    def status(self) -> Mapping[str, object]:
+        """Tell how it goes, JSON-able: at least `up`, `error`, `waiting` and `nodes`."""
+
+
+class Take(Protocol):
+    """Takes what other nodes tell, in its order. Never raises."""
+
+    async def __call__(self, changes: Sequence[Shared], *, missed: bool) -> None:
+        """Apply the changes. `missed`: they are not of now, but what was told while this node did not listen."""
+
+
 class Ending(StrEnum):
     """How a ban ended."""
 

@@ -178,4 +178,7 @@ def _servers(settings: Settings) -> dict[str, str]:
     webhook = urlsplit(settings.webhook_url.get_secret_value()).hostname
     if settings.ignoreself and webhook:
         servers["webhook server"] = webhook
+    redis = urlsplit(settings.redis_url.get_secret_value()).hostname
+    if settings.ignoreself and redis:
+        servers["Redis server"] = redis
     return {what: host for what, host in servers.items() if host != LOCALHOST}

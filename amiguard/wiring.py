@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, tzinfo
 from functools import partial
 from pathlib import Path
@@ -13,17 +14,20 @@ from zoneinfo import ZoneInfo
 
 from amiguard import __version__
 from amiguard.control.settings import Address, ControlSettings
-from amiguard.errors import NotifierError
+from amiguard.errors import NotifierError, SettingsError
+from amiguard.fleet.settings import FleetSettings
 from amiguard.guard import Guard
 from amiguard.journal import Action, Journal
 from amiguard.notifiers.settings import MailSettings, WebhookSettings
 from amiguard.policy import NetworkBans, Policy, Repeat, Scan, Slow, Spread
-from amiguard.ports import Clock, Country, Firewall, Notifier, Position
+from amiguard.ports import Clock, Country, Firewall, Fleet, Notifier, Position
 from amiguard.settings import Settings
+from amiguard.settings.groups.fleet import server_of
 
 if TYPE_CHECKING:
     from amiguard.control.controlled import Metrics
     from amiguard.firewalls.treatment import Treatment
+    from amiguard.fleet.link import Link
     from amiguard.notifiers.webhook import Webhook
     from amiguard.sources.ami import AmiSettings, AmiSource, Handover
     from amiguard.sources.logfile import LogIntake, LogSource
@@ -220,6 +224,42 @@ def treatment_of(settings: Settings) -> Treatment:
     from amiguard.firewalls.treatment import Treatment
 
     return Treatment(settings.firewall_verdict, settings.firewall_ports)
+
+
+def fleet_of(settings: Settings, journal: Journal, clock: Clock) -> Fleet | None:
+    """Return the other nodes; None where no Redis is named.
+
+    Raises:
+        SettingsError: its library is not installed.
+    """
+    if not settings.redis_url.get_secret_value():
+        return None
+    with _fleet_installed():
+        from amiguard.fleet.node import Node
+
+    return Node(fleet_settings(settings), journal, clock)
+
+
+def fleet_link(settings: Settings) -> Link:
+    """Return a connection to Redis, to try it. Raises SettingsError: its library is not installed."""
+    with _fleet_installed():
+        from amiguard.fleet.link import Link
+
+    return Link(fleet_settings(settings))
+
+
+def fleet_settings(settings: Settings) -> FleetSettings:
+    """Return who this node is, and where the others are met."""
+    url = settings.redis_url.get_secret_value()
+    return FleetSettings(url, server_of(url), settings.fleet_node, settings.fleet_prefix, __version__)
+
+
+@contextmanager
+def _fleet_installed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingsError([f"AMIGUARD_REDIS_URL needs amiguard[fleet], which is not installed: {error}"]) from error
 
 
 def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:

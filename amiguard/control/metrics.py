@@ -42,6 +42,7 @@ class _Collector(Collector):
         yield from _firewall(status, measured)
         yield _gauge("store_up", "1 if the database takes changes.", status["store"]["up"])
         yield _gauge("store_waiting", "Changes that are not in the database yet.", status["store"]["waiting"])
+        yield from _fleet(status.get("fleet"))
         yield from _notifiers(status["notifiers"])
         yield _histogram("loop_lag", "How late the event loop was, measured once a second.", measured.lag)
 
@@ -84,6 +85,19 @@ def _firewall(status: Mapping[str, Any], measured: Measurements) -> Iterator[Met
     yield _gauge("jail_offenders", "Offenders that are counted.", status["jail"]["tracked"])
     yield _gauge("jail_capacity", "Offenders that can be counted at once.", measured.capacity)
     yield _counter("jail_evicted", "Offenders forgotten for want of room.", status["jail"]["evicted"])
+
+
+def _fleet(fleet: Mapping[str, Any] | None) -> Iterator[Metric]:
+    """Tell nothing of a fleet where a node is alone."""
+    if fleet is None:
+        return
+    yield _gauge("fleet_up", "1 if Redis answers and takes changes.", fleet["up"])
+    yield _gauge("fleet_nodes", "Nodes that were heard of.", len(fleet["nodes"]))
+    yield _gauge("fleet_waiting", "Changes that the other nodes were not told yet.", fleet["waiting"])
+    yield _counter("fleet_sent", "Changes that the other nodes were told.", fleet["sent"])
+    yield _counter("fleet_received", "Changes that other nodes told.", fleet["received"])
+    yield _counter("fleet_refused", "Messages of other nodes that could not be read.", fleet["refused"])
+    yield _counter("fleet_lost", "Changes that were dropped while Redis was away.", fleet["lost"])
 
 
 def _notifiers(notifiers: list[Mapping[str, Any]]) -> Iterator[Metric]:

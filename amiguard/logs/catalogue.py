@@ -239,6 +239,31 @@ CATALOGUE: dict[Action, Entry] = {
     Action.WEBHOOK_RECOVERED: Entry(
         Level.INFO, "event", ("network",), ("info",), "success", "The webhook takes notices again."
     ),
+    Action.FLEET_CONNECTED: Entry(
+        Level.INFO,
+        "event",
+        ("network",),
+        ("connection", "start"),
+        "success",
+        "Redis answers: bans are shared with the fleet, and what happened meanwhile is taken up.",
+    ),
+    Action.FLEET_LOST: Entry(
+        Level.WARNING,
+        "event",
+        ("network",),
+        ("connection", "end"),
+        "failure",
+        "Redis can't be reached, or takes no changes; this node goes on alone, and what it decides is sent later.",
+    ),
+    Action.FLEET_REFUSED: Entry(
+        Level.WARNING,
+        "event",
+        ("network",),
+        ("protocol",),
+        "failure",
+        "What came from the fleet is not taken: it can't be read, or it is too much.",
+        limited=True,
+    ),
     Action.CONTROL: Entry(
         Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control interface."
     ),

@@ -147,6 +147,8 @@ def add_ban(line: Line, ban: Ban) -> None:
         line["amiguard.until"] = iso(ban.until)
     if ban.source:
         line["amiguard.source"] = ban.source
+    if ban.node:
+        line["amiguard.node"] = ban.node
     if ban.comment:
         line["amiguard.comment"] = text(ban.comment)
     if ban.accounts:

@@ -91,6 +91,15 @@ def _table(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", text) else _refuse(text, TABLE)
 
 
+def is_node(text: str) -> bool:
+    """Tell whether a node of a fleet may be called so."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text) is not None
+
+
+def _node(text: str) -> str:
+    return text if is_node(text) else _refuse(text, NODE)
+
+
 def _refuse(text: str, allowed: str) -> NoReturn:
     raise ValueError(f"{text[:64]!r} is not allowed; give {allowed}")
 
@@ -208,6 +217,7 @@ IGNORED = "addresses, networks or DNS names such as 192.0.2.1, 2001:db8::/32 or 
 ENDPOINT = "an address and a port such as 127.0.0.1:9180 or [::1]:9180"
 ALL = "all"
 PORTS = "all, or protocols and ports such as udp:5060 or tcp:5060-5061; space or comma between them"
+NODE = "letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first"
 TABLE = "a letter, then at most 63 letters, digits, - or _"
 MAILBOX = "a plain mail address such as ops@example.org"
 
@@ -271,6 +281,7 @@ Verdict = Annotated[Literal["drop", "reject"], Allowed("drop or reject")]
 PortRanges = Annotated[tuple[PortRange, ...], BeforeValidator(_port_ranges), Allowed(PORTS)]
 FirewallKind = Annotated[Literal["nftables", "ipset", "dry-run"], Allowed("nftables, ipset or dry-run")]
 TableName = Annotated[str, AfterValidator(_table), Allowed(TABLE)]
+NodeName = Annotated[str, AfterValidator(_node), Allowed(NODE)]
 SmtpTls = Annotated[Literal["none", "starttls", "tls"], Allowed("none, starttls or tls")]
 WebhookFormat = Annotated[
     Literal["json", "slack", "mattermost", "teams", "ntfy"], Allowed("json, slack, mattermost, teams or ntfy")

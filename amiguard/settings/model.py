@@ -10,6 +10,7 @@ from typing_extensions import override
 from amiguard.settings.groups.asterisk import AsteriskGroup
 from amiguard.settings.groups.control import ControlGroup
 from amiguard.settings.groups.firewall import FirewallGroup
+from amiguard.settings.groups.fleet import FleetGroup
 from amiguard.settings.groups.jail import JailGroup
 from amiguard.settings.groups.journal import JournalGroup
 from amiguard.settings.groups.mail import MailGroup
@@ -23,6 +24,7 @@ PREFIX = "AMIGUARD_"
 class Settings(  # pydantic takes the fields of the last base first
     JournalGroup,
     ControlGroup,
+    FleetGroup,
     WebhookGroup,
     MailGroup,
     StoreGroup,

@@ -16,8 +16,8 @@ from amiguard.ports import Position
 Row = tuple[str | int | None, ...]
 """The columns of `bans`, in the order of `schema.MIGRATIONS`."""
 
-Details = tuple[Reason, Origin, Evidence | None, str, str, str, str]
-DETAILS = ("reason", "origin", "evidence", "service", "transport", "source", "comment")
+Details = tuple[Reason, Origin, Evidence | None, str, str, str, str, str]
+DETAILS = ("reason", "origin", "evidence", "service", "transport", "source", "comment", "node")
 
 _UNSIGNED = 1 << 64
 
@@ -51,8 +51,8 @@ def bans_of(rows: Iterable[Sequence[Any]]) -> list[Ban]:
     of_type(earlier, int)
     of_type(absolute, int)
     tried = map(tuple, of_type(json.loads(f"[{','.join(accounts)}]"), list))
-    reason, origin, evidence, *texts = zip(*decoded(details), strict=True)
-    known = target, since, until, reason, origin, evidence, failures, earlier, tried, *texts, map(bool, absolute)
+    reason, origin, evidence, *texts, node = zip(*decoded(details), strict=True)
+    known = target, since, until, reason, origin, evidence, failures, earlier, tried, *texts, map(bool, absolute), node
     return list(map(partial(tuple.__new__, Ban), zip(*known, strict=True)))
 
 
@@ -80,9 +80,10 @@ def decoded(texts: Sequence[str]) -> list[Details]:
 def details_of(text: str) -> Details:
     """Return the details that one JSON text tells. Raises ValueError."""
     [told] = of_type([json.loads(text)], dict)
-    service, transport, source, comment = (str(told.get(name, "")) for name in DETAILS[3:])
+    service, transport, source, comment, node = (str(told.get(name, "")) for name in DETAILS[3:])
     evidence = Evidence(told["evidence"]) if "evidence" in told else None
-    return Reason(told.get("reason", "")), Origin(told.get("origin", "")), evidence, service, transport, source, comment
+    reason, origin = Reason(told.get("reason", "")), Origin(told.get("origin", ""))
+    return reason, origin, evidence, service, transport, source, comment, node
 
 
 def position_row(position: Position) -> Row:

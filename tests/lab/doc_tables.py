@@ -11,7 +11,15 @@ from unittest.mock import patch
 
 from pydantic.fields import FieldInfo
 
-from amiguard.errors import FirewallError, NotifierError, ResolverError, SourceError, StoreError, SurroundingsError
+from amiguard.errors import (
+    FirewallError,
+    FleetError,
+    NotifierError,
+    ResolverError,
+    SourceError,
+    StoreError,
+    SurroundingsError,
+)
 from amiguard.journal import Action
 from amiguard.logs import open_journal
 from amiguard.logs.catalogue import CATALOGUE
@@ -182,6 +190,19 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         {"waiting": 3, "error": NotifierError("https://chat.example.org: HTTP status 500")},
     ),
     Action.WEBHOOK_RECOVERED: ("", {"waiting": 2}),
+    Action.FLEET_CONNECTED: (
+        "bans are shared over Redis at redis.example.org:6379",
+        {"server": "redis.example.org:6379"},
+    ),
+    Action.FLEET_LOST: (
+        "this node goes on alone: Redis at redis.example.org:6379 can't be reached",
+        {
+            "server": "redis.example.org:6379",
+            "waiting": 2,
+            "error": FleetError("Redis at redis.example.org:6379 can't be reached"),
+        },
+    ),
+    Action.FLEET_REFUSED: ("0.0.0.0/0 is wider than a node may ban for others", {"refused": 1}),
     Action.CONTROL: ("ban 198.51.100.0/24", {"target": "198.51.100.0/24", "peer_uid": 0, "peer_pid": 4711}),
     Action.CONTROL_OPENED: (
         "commands are taken at /run/amiguard/amiguard.sock",

@@ -12,7 +12,7 @@ from amiguard.errors import FirewallError, StoreError
 from amiguard.guard import Guard
 from amiguard.model import Address, Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
-from amiguard.ports import Change, Interference, Notice, Saved
+from amiguard.ports import Change, Fleet, Interference, Notice, Saved
 from tests.lab.journal import RecordingJournal
 
 POLICY = Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000)
@@ -139,6 +139,7 @@ class World:
     allow: tuple[str, ...] = ("127.0.0.0/8",)
     log_followed: bool = False
     policy: Policy = POLICY
+    fleet: Fleet | None = None
 
     def guard(self) -> Guard:
         return Guard(
@@ -151,6 +152,7 @@ class World:
             clock=lambda: self.now,
             chance=lambda most: most - 1,
             log_followed=self.log_followed,
+            fleet=self.fleet,
         )
 
     @asynccontextmanager

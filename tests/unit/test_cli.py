@@ -218,6 +218,7 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
             "AMIGUARD_SMTP_HOST": "127.0.0.1",
             "AMIGUARD_SMTP_PORT": "1",
             "AMIGUARD_WEBHOOK_URL": "http://127.0.0.1:1/geheim",
+            "AMIGUARD_REDIS_URL": "redis://:geheim@127.0.0.1:1",
         }
     )
 
@@ -232,6 +233,7 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
         ("database", False),
         ("mail", False),
         ("webhook", False),
+        ("fleet", False),
     ]
     assert all(finding.text for finding in findings)
     assert "geheim" not in str(findings)
@@ -276,8 +278,9 @@ async def test_check_ends_with_1_when_something_fails_and_says_so_in_lines_or_js
         ["ok", "database"],
         ["ok", "mail"],
         ["ok", "webhook"],
+        ["ok", "fleet"],
     ]
-    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, *[True] * 6]
+    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, *[True] * 7]
 
 
 async def test_check_names_a_zone_that_is_not_asterisks(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ def test_every_setting_can_be_reloaded_but_where_the_daemon_is_reached_and_what_
         "http_listen",
         "http_token",
         "database",
+        "redis_url",
+        "fleet_node",
+        "fleet_prefix",
     }
 
 

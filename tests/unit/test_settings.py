@@ -11,6 +11,7 @@ from amiguard.model import PortRange
 from amiguard.ports import NoticeKind
 from amiguard.settings import Settings, control_socket, load
 from amiguard.settings.durations import InvalidDuration, format_duration, parse_bantime, parse_duration
+from amiguard.settings.groups.fleet import server_of
 from amiguard.settings.loading import _not_allowed
 from amiguard.settings.places import Given
 
@@ -447,3 +448,34 @@ def test_a_webhook_is_told_everything_and_mail_no_unbans() -> None:
 def test_ipset_can_not_reject() -> None:
     with pytest.raises(SettingsError, match=r"FIREWALL_VERDICT.*can't be reject with ipset"):
         load(environ=LOGIN | {"AMIGUARD_FIREWALL": "ipset", "AMIGUARD_FIREWALL_VERDICT": "reject"})
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://redis.example.org", "is no URL of a Redis"),
+        ("redis://", "is no URL of a Redis"),
+        ("unix://", "is no URL of a Redis"),
+        ("redis://host:port", "is no URL of a Redis"),
+        ("rediss://host/name", "names a database that is no number"),
+        ("rediss://host?ssl_cert_reqs=none", "has other options"),
+    ],
+)
+def test_a_redis_is_named_by_a_url_that_can_be_used_and_does_not_switch_the_check_of_certificates_off(
+    url: str, why: str
+) -> None:
+    with pytest.raises(SettingsError, match=why):
+        load(environ={"AMIGUARD_ASTERISK_LOG": "/log", "AMIGUARD_REDIS_URL": url})
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("rediss://user:secret@redis.example.org", "redis.example.org:6379"),
+        ("redis://:secret@192.0.2.1:7000/3", "192.0.2.1:7000"),
+    ],
+)
+def test_the_server_of_a_url_is_shown_without_the_login(url: str, server: str) -> None:
+    settings = load(environ={"AMIGUARD_ASTERISK_LOG": "/log", "AMIGUARD_REDIS_URL": url})
+    assert server_of(settings.redis_url.get_secret_value()) == server
+    assert "secret@" not in repr(settings)

@@ -43,6 +43,7 @@ def shown(ban: Ban) -> dict[str, object]:
         "bantime": -1 if ban.until is None else (ban.until - ban.since) // 1000,
         "reason": ban.reason,
         "origin": ban.origin,
+        "node": ban.node,
         "evidence": ban.evidence,
         "absolute": ban.absolute,
         "failures": ban.failures,

@@ -35,6 +35,7 @@ def test_a_ban_is_told_in_full() -> None:
             "bantime": 432000,
             "reason": "wrong-password",
             "origin": "local",
+            "node": "",
             "evidence": "datagram",
             "absolute": True,
             "failures": 5,

@@ -1,0 +1,1 @@
+"""The other nodes of a fleet, over Redis or Valkey."""

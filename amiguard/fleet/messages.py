@@ -1,0 +1,168 @@
+"""What nodes tell each other, as JSON; and what of it is believed. Pure.
+
+A node may be broken or taken over, so every field is checked, and bounded in length. Lifetimes travel as what is left,
+for the clocks of two nodes may differ by minutes: how long a message has been on its way is told by Redis alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from amiguard.errors import InvalidAddress, InvalidMessage
+from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp, network_of, parse_target
+from amiguard.ports import Lifted, Shared
+
+VERSION = 1
+
+LARGEST = 65_536
+"""Bytes of a message; one with the longest texts in it has fewer."""
+
+LONGEST = 3_144_960_000_000
+"""Milliseconds that are left at most: 5200 weeks, as with `BANTIME`."""
+
+WIDEST = {4: 16, 6: 32}
+"""The shortest prefix of a network that is banned for others, by IP version."""
+
+MAX_ACCOUNTS, TEXT, WORD = 10, 256, 32
+MAX_FAILURES = 1_000_000_000
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+"""What a node may be called."""
+
+_INSTANCE = re.compile(r"[0-9a-f]{16}")
+
+
+class Message(NamedTuple):
+    """A change, and the process that tells of it: a node that has restarted is another `instance`."""
+
+    instance: str
+    change: Shared
+
+
+def shareable(target: Target) -> bool:
+    """Whether a node may ban this target for others."""
+    network = network_of(target)
+    return network.prefixlen >= WIDEST[network.version]
+
+
+def encode(change: Shared, node: str, instance: str, now: Timestamp) -> bytes:
+    """Return a change as a message of `node`."""
+    told: dict[str, object] = {"v": VERSION, "node": node, "instance": instance, "target": change.target}
+    if isinstance(change, Lifted):
+        return json.dumps(told | {"kind": "unban"}).encode()
+    told |= {
+        "kind": "ban",
+        "remaining": change.remaining(now),
+        "reason": change.reason.value,
+        "evidence": None if change.evidence is None else change.evidence.value,
+        "absolute": change.absolute,
+        "failures": min(change.failures, MAX_FAILURES),
+        "accounts": [account[:TEXT] for account in change.accounts[:MAX_ACCOUNTS]],
+        "service": change.service[:WORD],
+        "transport": change.transport[:WORD],
+        "comment": change.comment[:TEXT],
+    }
+    return json.dumps(told).encode()
+
+
+def decode(raw: bytes, now: Timestamp, age: int) -> Message:
+    """Return the message that was told `age` milliseconds ago; `now` is this node's.
+
+    Raises:
+        InvalidMessage: it is none, or one that nobody may send.
+    """
+    told = _told(raw)
+    if told.get("v") != VERSION or isinstance(told["v"], bool):
+        raise InvalidMessage("it is of a version that this amiguard does not know")
+    node, instance = _matching(told, "node", NAME), _matching(told, "instance", _INSTANCE)
+    target = _target(told)
+    match told.get("kind"):
+        case "unban":
+            return Message(instance, Lifted(target, now - max(0, age), node))
+        case "ban":
+            return Message(instance, _ban(told, target, node, now - max(0, age)))
+        case _:
+            raise InvalidMessage("it is of a kind that this amiguard does not know")
+
+
+def _ban(told: Mapping[str, Any], target: Target, node: str, since: Timestamp) -> Ban:
+    remaining = told.get("remaining")
+    if remaining is not None:
+        remaining = _whole(told, "remaining", LONGEST)
+    evidence, accounts = told.get("evidence"), told.get("accounts")
+    if type(told.get("absolute")) is not bool:
+        raise InvalidMessage("absolute is neither true nor false")
+    if not isinstance(accounts, list) or len(accounts) > MAX_ACCOUNTS or any(map(_is_too_long, accounts)):
+        raise InvalidMessage("accounts are no list of names")
+    try:
+        reason = Reason(told["reason"])
+        proven = None if evidence is None else Evidence(evidence)
+    except (ValueError, TypeError, KeyError):
+        raise InvalidMessage("its reason or evidence is unknown") from None
+    return Ban(
+        target=target,
+        since=since,
+        until=None if remaining is None else since + remaining,
+        reason=reason,
+        origin=Origin.FLEET,
+        evidence=proven,
+        failures=_whole(told, "failures", MAX_FAILURES),
+        accounts=tuple(accounts),
+        service=_text(told, "service", WORD),
+        transport=_text(told, "transport", WORD),
+        comment=_text(told, "comment", TEXT),
+        absolute=told["absolute"],
+        node=node,
+    )
+
+
+def _told(raw: bytes) -> dict[str, Any]:
+    if len(raw) > LARGEST:
+        raise InvalidMessage("it is too long")
+    try:
+        told = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise InvalidMessage("it is no JSON") from None
+    if not isinstance(told, dict):
+        raise InvalidMessage("it is no JSON object")
+    return told
+
+
+def _target(told: Mapping[str, Any]) -> Target:
+    text = told.get("target")
+    try:
+        target = parse_target(text) if isinstance(text, str) and len(text) <= TEXT else None
+    except InvalidAddress:
+        target = None
+    if target is None or target != text:
+        raise InvalidMessage("its target is neither an address nor a network in canonical text")
+    if not shareable(target):
+        raise InvalidMessage(f"{target} is wider than a node may ban for others")
+    return target
+
+
+def _matching(told: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
+    value = told.get(name)
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidMessage(f"{name} is none")
+    return value
+
+
+def _text(told: Mapping[str, Any], name: str, longest: int) -> str:
+    value = told.get(name)
+    if not isinstance(value, str) or len(value) > longest:
+        raise InvalidMessage(f"{name} is no text, or too long")
+    return value
+
+
+def _is_too_long(value: object) -> bool:
+    return not isinstance(value, str) or len(value) > TEXT
+
+
+def _whole(told: Mapping[str, Any], name: str, most: int) -> int:
+    value = told.get(name)
+    if type(value) is not int or not 0 <= value <= most:
+        raise InvalidMessage(f"{name} is no number, or out of bounds")
+    return value

@@ -1,0 +1,41 @@
+"""What this node has decided and Redis has not taken yet. Pure."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from amiguard.model import Target
+from amiguard.ports import Shared
+
+CAPACITY = 10_000
+"""Targets; some 10 MB when full. A node that goes on alone under a flood tells the newest of them afterwards."""
+
+
+class Outbox:
+    """The newest change of each target, the oldest first; the oldest makes room."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.lost = 0
+        """Changes that were dropped for want of room."""
+        self._capacity = capacity
+        self._waiting: dict[Target, Shared] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, change: Shared) -> None:
+        """Take a change."""
+        self._waiting.pop(change.target, None)
+        self._waiting[change.target] = change
+        if len(self._waiting) > self._capacity:
+            del self._waiting[next(iter(self._waiting))]
+            self.lost += 1
+
+    def peek(self, count: int) -> list[Shared]:
+        """Return the oldest changes; they stay until `done`."""
+        return list(islice(self._waiting.values(), count))
+
+    def done(self, change: Shared) -> None:
+        """Drop a change that was taken, unless a newer one of its target came meanwhile."""
+        if self._waiting.get(change.target) is change:
+            del self._waiting[change.target]

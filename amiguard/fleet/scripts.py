@@ -1,0 +1,81 @@
+"""What Redis does in one step. The clock in all of them is that of Redis.
+
+`{PREFIX}` in braces is the hash tag that keeps all keys in one slot of a cluster. The keys:
+
+- `{PREFIX}:changes`: the stream of messages (field `m`) of the last day
+- `{PREFIX}:bans`: who is banned, the snapshot for a node that is new; target -> "TIME MESSAGE"
+- `{PREFIX}:ends`: when their bans end, to clean up
+- `{PREFIX}:lifted`: when each target was let through, as old as the stream; no ban that was decided before comes back
+- `{PREFIX}:epoch`: a random name; where it is missing or another, Redis has lost everything
+- `{PREFIX}:nodes`: who was heard of when, and in which version; node -> "TIME VERSION"
+"""
+
+from __future__ import annotations
+
+KEPT = 86_400_000
+"""Milliseconds that a change stays in the stream."""
+
+MOST = 100_000
+"""Changes in the stream, and bans in the snapshot; some 50 MB each, of ordinary bans."""
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+SHARE = f"""{_NOW}
+local changes, bans, ends, lifted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local kind, target, message, remaining = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local decided = now - tonumber(ARGV[5])
+if kind == 'ban' and tonumber(redis.call('ZSCORE', lifted, target) or '-inf') > decided then
+    return ''
+end
+local id = redis.call('XADD', changes, 'MINID', '~', string.format('%.0f', now - {KEPT}), '*', 'm', message)
+redis.call('XTRIM', changes, 'MAXLEN', '~', {MOST})
+if kind == 'ban' then
+    local ending = remaining < 0 and math.huge or now + remaining
+    local known = tonumber(redis.call('ZSCORE', ends, target) or '-inf')
+    if ending >= known then
+        redis.call('HSET', bans, target, string.format('%.0f ', now) .. message)
+        redis.call('ZADD', ends, ending == math.huge and '+inf' or string.format('%.0f', ending), target)
+    end
+else
+    redis.call('HDEL', bans, target)
+    redis.call('ZREM', ends, target)
+    redis.call('ZADD', lifted, 'GT', string.format('%.0f', decided), target)
+    redis.call('ZREMRANGEBYSCORE', lifted, '-inf', string.format('%.0f', now - {KEPT}))
+    if redis.call('ZCARD', lifted) > {MOST} then
+        redis.call('ZPOPMIN', lifted)
+    end
+end
+for _, over in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)) do
+    redis.call('HDEL', bans, over)
+    redis.call('ZREM', ends, over)
+end
+if redis.call('ZCARD', ends) > {MOST} then
+    redis.call('HDEL', bans, redis.call('ZPOPMIN', ends)[1])
+end
+return id
+"""
+"""Tells a change (kind, target, message, milliseconds left or -1, milliseconds since it was decided); returns the id
+under which it stands, or nothing: its target was let through since."""
+
+GREET = f"""{_NOW}
+local changes, epoch, nodes = KEYS[1], KEYS[2], KEYS[3]
+local written = ARGV[1]
+local name = redis.call('GET', epoch)
+if not name then
+    name = ARGV[2]
+    redis.call('SET', epoch, name)
+end
+redis.pcall('HSET', nodes, ARGV[3], string.format('%.0f ', now) .. ARGV[4])
+local kept = 1
+if written ~= '' and #redis.call('XRANGE', changes, written, written) == 0 then
+    kept = 0
+end
+local oldest = redis.call('XRANGE', changes, '-', '+', 'COUNT', 1)
+local newest = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)
+return {{name, kept, string.format('%.0f', now), oldest[1] and oldest[1][1] or '', newest[1] and newest[1][1] or ''}}
+"""
+"""Says that this node is there (`written`, a random name for a new epoch, node, version); returns the
+epoch, whether its last message (`written`) is still there, Redis' time, and the oldest and newest id."""

@@ -1,0 +1,18 @@
+"""Who this node is, and where the others are met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """`url` may hold a password, and is shown nowhere; `server` names the same place without it."""
+
+    url: str = field(repr=False)
+    server: str
+    node: str
+    """What the others call this node."""
+    prefix: str
+    """What the names of all keys begin with."""
+    version: str

@@ -1,0 +1,133 @@
+"""What this node tells the fleet, and what it does at the word of other nodes: never against its own allowlist."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+from amiguard.allowlist import Allowlist
+from amiguard.enforcement import Enforcement
+from amiguard.errors import FirewallError
+from amiguard.journal import Action, Journal
+from amiguard.model import Address, Ban, Origin, Target
+from amiguard.ports import Clock, Fleet, Lifted, Shared
+from amiguard.presence import Presence
+from amiguard.quota import Quota
+
+RETRY = (0.05, 5.0)
+"""Seconds between tries while the kernel refuses to lift a ban: first and longest."""
+
+LITTLE = 10_000
+"""Milliseconds by which a ban must end later than the one that runs: who tells it twice prolongs nothing."""
+
+
+class Sharing:
+    """Stands between the bans of this node and the fleet. `forget` drops what was counted of an address."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        enforcement: Enforcement,
+        allowlist: Allowlist,
+        presence: Presence,
+        forget: Callable[[Address], None],
+        *,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self.fleet = fleet
+        self.refused = 0
+        """Changes of other nodes that went beyond what one may have others do."""
+        self._enforcement = enforcement
+        self._allowlist = allowlist
+        self._presence = presence
+        self._forget = forget
+        self._journal = journal
+        self._clock = clock
+        self._quota = Quota(enforcement.holds)
+        enforcement.share = self._publish
+
+    async def run(self) -> None:
+        """Tell and hear until cancelled."""
+        for ban in self._enforcement.active.values():
+            if ban.origin is Origin.FLEET:
+                self._quota.book(ban.target, ban.node)
+        await self.fleet.run(self._take, self._own)
+
+    def _publish(self, change: Shared) -> None:
+        """Tell what this node decided itself: so nothing goes round in circles. A dry run decides nothing."""
+        if isinstance(change, Ban) and (change.origin is Origin.FLEET or not self._enforcement.firewall.enforces):
+            return
+        self.fleet.publish(change)
+
+    def _own(self) -> Iterable[Ban]:
+        if not self._enforcement.firewall.enforces:
+            return ()
+        return [ban for ban in self._enforcement.active.values() if ban.origin is not Origin.FLEET]
+
+    async def _take(self, changes: Sequence[Shared], *, missed: bool) -> None:
+        """Apply what other nodes tell, in its order. What is taken up after an outage comes at once, and is bounded by
+        the bans that a node may hold; what comes now, by a rate too."""
+        for number, change in enumerate(changes):
+            now = self._clock()
+            if not (missed or self._quota.admits(change.node, now)):
+                self._refuse(change, "it tells more changes than a node may")
+            elif isinstance(change, Lifted):
+                await self._lift(change)
+            else:
+                self._ban(change, now)
+            if number % 100 == 99:  # noqa: PLR2004 -- let the loop breathe
+                await asyncio.sleep(0)
+
+    def _ban(self, ban: Ban, now: int) -> None:
+        bans, target = self._enforcement, ban.target
+        known = bans.waiting.get(target) or bans.active.get(target)
+        if known is not None:
+            ban = ban._replace(absolute=ban.absolute or known.absolute)
+        if ban.remaining(now) == 0 or (known is not None and not _is_more(ban, known)):
+            return
+        if self._allowlist.covers(target):
+            self._skip(ban, f"{target} is in the allowlist")
+        elif self._is_known(target, now):
+            self._skip(ban, f"a phone that has logged in, or a trunk, is at {target}")
+        elif not self._quota.has_room(target, ban.node, now):
+            self._refuse(ban, "it has others ban more than a node may")
+        else:
+            self._quota.book(target, ban.node)
+            bans.submit(ban._replace(earlier=bans.history.earlier(target)))
+
+    def _is_known(self, target: Target, now: int) -> bool:
+        if "/" in target:
+            return bool(self._presence.within(target, now))
+        return self._presence.is_phone(Address(target), now) or self._presence.is_trunk(target)
+
+    async def _lift(self, change: Lifted) -> None:
+        """Let through again who was; until the kernel agrees, for what comes after may ban him anew."""
+        target, delay = change.target, RETRY[0]
+        if "/" not in target:
+            self._forget(Address(target))
+        while self._enforcement.holds(target):
+            try:
+                await self._enforcement.unban([target], Origin.FLEET, node=change.node)
+            except FirewallError as error:
+                text = f"the kernel refused to let {target} through; it is tried again"
+                self._journal.write(Action.FIREWALL_FAILED, text, error=error)
+                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
+                delay = min(delay * 2, RETRY[1])
+
+    def _skip(self, ban: Ban, why: str) -> None:
+        self._journal.write(Action.BAN_SKIPPED, why, ban=ban)
+
+    def _refuse(self, change: Shared, why: str) -> None:
+        self.refused += 1
+        text = f"what {change.node} tells of {change.target} is not done: {why}"
+        self._journal.write(Action.FLEET_REFUSED, text, node=change.node, refused=self.refused)
+
+
+def _is_more(ban: Ban, known: Ban) -> bool:
+    """Whether a ban lasts longer than the one that runs, or as long and cuts off more."""
+    if known.until is not None and (ban.until is None or ban.until > known.until + LITTLE):
+        return True
+    as_long = ban.until is None or (known.until is not None and ban.until >= known.until - LITTLE)
+    return as_long and ban.absolute and not known.absolute

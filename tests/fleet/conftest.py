@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.redis import Redis
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
+    """A Redis that runs."""
+    server = Redis(tmp_path)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.end()

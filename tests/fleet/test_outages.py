@@ -1,0 +1,134 @@
+"""Redis away, hung, emptied, full: every node goes on, and afterwards all agree."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from amiguard.fleet.outbox import Outbox
+from amiguard.journal import Action
+from amiguard.model import Ban, Reason, Target
+from amiguard.ports import Lifted
+from tests.lab.fleet import fleet, member
+from tests.lab.redis import Redis
+from tests.lab.waiting import until
+from tests.lab.world import ATTACKER, attack
+
+pytestmark = pytest.mark.redis
+
+STRANGER = Target("192.0.2.9")
+ANOTHER = Target("198.51.100.9")
+KEY = "{amiguard}:changes"
+
+
+async def test_while_redis_is_down_each_node_bans_alone_and_tells_it_afterwards(redis: Redis) -> None:
+    async with fleet(redis.url, 3) as members:
+        await members[1].guard.administration.ban(ANOTHER, None, "")
+        await until(lambda: all(one.drops(ANOTHER) for one in members))
+        await redis.end(signal.SIGKILL)
+        await until(lambda: all(one.logged(Action.FLEET_LOST) for one in members))
+        attack(members[0].guard)
+        await until(lambda: members[0].drops(ATTACKER))
+        for one in members:
+            one.world.now += 10_000
+        await members[2].guard.administration.unban(ANOTHER)
+        assert not members[1].drops(ATTACKER)
+        assert members[0].node.status()["waiting"] == 1
+
+        await redis.start()
+        await until(lambda: all(one.drops(ATTACKER) for one in members), 5)
+        await until(lambda: not any(one.drops(ANOTHER) for one in members), 5)
+        assert [one.logged(Action.FLEET_CONNECTED) for one in members] == [2, 2, 2]
+
+
+async def test_a_redis_that_was_never_there_keeps_nobody_from_starting(redis: Redis) -> None:
+    await redis.end()
+    async with member(redis.url, "alone") as alone:
+        await until(lambda: alone.logged(Action.FLEET_LOST) == 1)
+        attack(alone.guard)
+        await until(lambda: alone.drops(ATTACKER))
+        await redis.start()
+        await until(lambda: alone.up)
+        await until(lambda: redis.do("XLEN", KEY) == 1)
+
+
+async def test_a_redis_that_hangs_is_noticed_and_heard_again_once_it_answers(redis: Redis) -> None:
+    async with fleet(redis.url, 2) as [first, second]:
+        redis.stall()
+        attack(first.guard)
+        await until(lambda: first.drops(ATTACKER))
+        await until(lambda: not second.up, 6)
+        redis.go_on()
+        await until(lambda: second.drops(ATTACKER), 5)
+
+
+async def test_after_flushall_each_node_tells_its_own_bans_anew(redis: Redis) -> None:
+    async with fleet(redis.url, 2) as [first, second]:
+        attack(first.guard)
+        await second.guard.administration.ban(STRANGER, None, "")
+        await until(lambda: first.drops(STRANGER) and second.drops(ATTACKER))
+        redis.do("FLUSHALL")
+        await until(lambda: redis.do("HLEN", "{amiguard}:bans") == 2, 5)
+        async with member(redis.url, "new") as new:
+            await until(lambda: new.drops(ATTACKER, STRANGER))
+        assert first.drops(ATTACKER, STRANGER)
+
+
+async def test_a_redis_that_lost_its_newest_messages_is_told_them_again(redis: Redis) -> None:
+    async with fleet(redis.url, 1) as [first]:
+        attack(first.guard)
+        await until(lambda: redis.do("HLEN", "{amiguard}:bans") == 1)
+        redis.do("DEL", KEY, "{amiguard}:bans", "{amiguard}:ends")
+        await until(lambda: redis.do("HLEN", "{amiguard}:bans") == 1, 5)
+
+
+async def test_a_full_redis_is_still_heard_and_gets_what_waits_once_there_is_room(redis: Redis) -> None:
+    async with fleet(redis.url, 2) as [first, second]:
+        redis.do("CONFIG", "SET", "maxmemory", 1)
+        attack(first.guard)
+        await until(lambda: first.logged(Action.FLEET_LOST) == 1)
+        assert "maxmemory" in str(first.node.status()["error"])
+        assert first.drops(ATTACKER)
+        assert second.up
+
+        redis.do("CONFIG", "SET", "maxmemory", 0)
+        await until(lambda: second.drops(ATTACKER), 5)
+        assert first.up
+
+
+async def test_a_full_redis_tells_nodes_that_come_what_it_holds(redis: Redis) -> None:
+    async with fleet(redis.url, 1) as [first]:
+        attack(first.guard)
+        await until(lambda: redis.do("HLEN", "{amiguard}:bans") == 1)
+        redis.do("CONFIG", "SET", "maxmemory", 1)
+        async with member(redis.url, "new") as new:
+            await until(lambda: new.drops(ATTACKER))
+
+
+async def test_a_node_that_nobody_tells_of_an_outage_takes_up_what_it_missed(redis: Redis) -> None:
+    async with fleet(redis.url, 2) as [first, second]:
+        redis.do("CLIENT", "KILL", "TYPE", "normal")
+        await first.guard.administration.ban(STRANGER, None, "")
+        await until(lambda: second.drops(STRANGER), 5)
+
+
+def test_the_outbox_keeps_the_newest_change_of_each_target_and_the_newest_targets() -> None:
+    ban = Ban(STRANGER, 0, None, Reason.MANUAL)
+    outbox = Outbox(capacity=2)
+    outbox.put(ban)
+    outbox.put(Lifted(ANOTHER, 0))
+    outbox.put(Lifted(STRANGER, 0))
+    assert outbox.peek(9) == [Lifted(ANOTHER, 0), Lifted(STRANGER, 0)]
+    outbox.put(Lifted(ATTACKER, 0))
+    assert outbox.peek(9) == [Lifted(STRANGER, 0), Lifted(ATTACKER, 0)]
+    assert outbox.lost == 1
+
+
+def test_the_outbox_keeps_a_change_that_came_while_an_older_one_was_told() -> None:
+    outbox = Outbox()
+    outbox.put(Lifted(STRANGER, 0))
+    [told] = outbox.peek(1)
+    outbox.put(Lifted(STRANGER, 0))
+    outbox.done(told)
+    assert len(outbox) == 1

@@ -1,0 +1,66 @@
+"""A real Redis of our own, on a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from redis import Redis as Client
+from redis.exceptions import RedisError
+
+from tests.lab.waiting import until
+
+
+class Redis:
+    """One `redis-server`, with its files in `folder`. It may be ended and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "redis.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    async def start(self, *options: str) -> None:
+        program = shutil.which("redis-server")
+        assert program is not None, "redis-server is not installed"
+        fixed = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
+        self._launch([program, *fixed, *options])
+        await until(self._answers, 10, "Redis answers")
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            await asyncio.to_thread(self._process.wait, 10)
+            self._process = None
+
+    def stall(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def do(self, *command: str | bytes | int) -> Any:
+        """Have it do something, as an administrator would, or somebody who took a node over."""
+        with Client(unix_socket_path=str(self.socket), protocol=2) as client:
+            return client.execute_command(*command)
+
+    def _launch(self, command: list[str]) -> None:
+        with (self.folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "redis.log").read_text()
+        try:
+            return bool(self.do("PING"))
+        except RedisError:
+            return False
