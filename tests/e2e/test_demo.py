@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -72,8 +72,16 @@ class Demo:
             return text in self.output
 
         wait_until(shown, MINUTE, text)
-        elsewhere = {namespace_of(child) for child in self.children()} - {0, namespace_of(os.getpid())}
-        self.namespaces |= elsewhere  # a child that has just begun is still in ours
+        for child in self.children():
+            number = namespace_of(child)
+            if number not in {0, namespace_of(os.getpid()), *self.namespaces}:  # one that has just begun is in ours
+                self._hold(child, number)
+
+    def _hold(self, child: int, number: int) -> None:
+        """Keep a namespace, so that none that others make gets its number when the demo is over."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            HELD.append(os.open(f"/proc/{child}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+            self.namespaces.add(number)
 
     def children(self) -> list[int]:
         pid = self.process.pid
@@ -95,6 +103,18 @@ def namespace_of(pid: int) -> int:
         return Path(f"/proc/{pid}/ns/net").stat().st_ino
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return 0
+
+
+HELD: list[int] = []
+"""Open namespaces of demos."""
+
+
+@pytest.fixture(autouse=True)
+def holding() -> Iterator[None]:
+    """Let go of what `Demo` holds, once the test has looked at what was left behind."""
+    yield
+    while HELD:
+        os.close(HELD.pop())
 
 
 @pytest.fixture
