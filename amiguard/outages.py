@@ -24,8 +24,12 @@ class Outages:
     def look(self, statuses: Iterable[Mapping[str, object]], now: Timestamp) -> list[tuple[Action, str]]:
         """Return the alerts that are due at `now`, each with its text; to be called every second or so."""
         alerts = []
-        for status in statuses:
-            name, where = str(status["name"]), status.get("where", "")
+        known = {str(status["name"]): status for status in statuses}
+        for name in self._since.keys() - known.keys():  # a reload took it away: what comes back later begins anew
+            del self._since[name]
+            self._told.discard(name)
+        for name, status in known.items():
+            where = status.get("where", "")
             if name not in LOST_AND_BACK:
                 continue
             lost, back = LOST_AND_BACK[name]

@@ -27,6 +27,14 @@ def test_a_source_that_is_back_within_a_minute_is_not_told() -> None:
     assert told(outages, NOW + PATIENCE + 1, status(up=False)) == []
 
 
+def test_a_source_that_was_configured_away_while_it_was_lost_is_not_held_lost_ever_since() -> None:
+    outages = Outages()
+    told(outages, NOW, status(up=False))
+    told(outages, NOW + 1)
+
+    assert told(outages, NOW + 9 * PATIENCE, status(up=False)) == []
+
+
 def test_a_source_lost_for_more_than_a_minute_is_told_once_and_once_when_it_is_back() -> None:
     outages = Outages()
     told(outages, NOW, status(up=True))
