@@ -125,12 +125,14 @@ class Presence:
         return any(address in addresses for addresses in self._trunks.values())
 
     def within(self, target: Target, now: Timestamp) -> list[Address]:
-        """Return the addresses in `target` that a phone or a trunk is at; it looks at every address."""
-        wanted = ip_network(target)
+        """Return the addresses in `target` that a phone or a trunk is at; it looks at every address.
+
+        What is cheapest to tell is told first: an attacker can have this asked for each network that he has banned."""
+        wanted, six = ip_network(target), ":" in target
         trunks = {address for addresses in self._trunks.values() for address in addresses}
-        phones = (address for address in self._accounts if address not in trunks and self.is_phone(address, now))
-        same = [address for address in (*trunks, *phones) if (":" in address) is (":" in target)]
-        return [address for address in same if ip_address(address) in wanted]
+        same = (address for address in trunks | self._accounts.keys() if (":" in address) is six)
+        found = [address for address in same if ip_address(address) in wanted]
+        return [address for address in found if address in trunks or self.is_phone(address, now)]
 
     def _make_room(self, account: str, now: Timestamp) -> None:
         while self._until and (len(self._until) >= self._capacity or next(iter(self._until.values())) <= now):
