@@ -4,6 +4,7 @@ ARG BASE=python:3.13-slim-bookworm
 FROM ${BASE} AS build
 COPY pyproject.toml constraints.txt README.md LICENSE /src/
 COPY amiguard /src/amiguard
+COPY deploy/man /src/deploy/man
 RUN python3 -m venv /opt/amiguard \
     && /opt/amiguard/bin/pip install --no-cache-dir --disable-pip-version-check -c /src/constraints.txt /src \
     && /opt/amiguard/bin/pip uninstall --yes --quiet setuptools pip

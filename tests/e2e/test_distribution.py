@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -15,6 +17,12 @@ from tests.lab.documents import ROOT
 from tests.lab.wheels import wheelhouse
 
 BUILD = "import hatchling.build as b, sys; b.build_wheel(sys.argv[1]); b.build_sdist(sys.argv[1])"
+SERVED = """
+import amiguard, json
+from amiguard.control.routes.documents import description, page
+parts = {name: part.body.decode() for name, part in page().items()}
+print(json.dumps({"from": amiguard.__file__, "openapi": json.loads(description()), "page": parts}))
+"""
 SHIPPED = ("CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "Dockerfile", "Makefile", "constraints.txt")
 
 
@@ -42,10 +50,29 @@ def test_the_wheel_is_the_package_and_its_data(built: Path) -> None:
         [entry] = [name for name in names if name.endswith("entry_points.txt")]
         scripts = archive.read(entry).decode()
 
-    assert {name for name in names if ".dist-info/" not in name} == package()
+    beside = {name.partition(".data/")[2] for name in names if ".data/" in name}
+    assert beside == {"data/share/man/man1/amiguard.1"}
+    assert {name for name in names if not re.match(r"[^/]+\.(dist-info|data)/", name)} == package()
     assert any(name.endswith("notifiers/templates/ban.html") for name in names)
     assert any(name.endswith("py.typed") for name in names)
     assert "amiguard = amiguard.cli:main" in scripts
+
+
+def test_the_page_and_the_description_of_the_interface_are_served_from_the_wheel(built: Path, tmp_path: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", SERVED], check=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    served = json.loads(done.stdout)
+
+    assert Path(served["from"]).is_relative_to(tmp_path)
+    assert served["openapi"]["paths"]["/api/v1/bans"]
+    assert served["page"] == {path.name: path.read_text() for path in (ROOT / "amiguard/control/page").iterdir()}
+    named = re.findall(r'"(?:\./|/page/)([a-z.]+)"', "".join(served["page"].values()))
+    assert {"main.js", "style.css", "bans.js"} <= {*named} <= served["page"].keys()
 
 
 def test_the_source_archive_has_what_the_documents_speak_of(built: Path) -> None:

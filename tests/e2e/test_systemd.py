@@ -83,6 +83,10 @@ def test_systemd_finds_no_fault_in_the_unit_and_little_exposure(machine: Machine
     machine.sh(f"systemd-analyze security --offline=true --threshold={EXPOSURE} {unit}")
 
 
+def test_the_man_page_is_where_man_looks(machine: Machine) -> None:
+    assert ".TH AMIGUARD 1" in machine.sh("cat /usr/local/share/man/man1/amiguard.1")
+
+
 async def test_the_service_protects_in_its_sandbox_reloads_and_comes_back(machine: Machine) -> None:
     async with asterisk(machine) as server:
         await sh(machine, blocks("docs/install.md", "Debian and Ubuntu")[START])
