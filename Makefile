@@ -26,7 +26,7 @@ TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname b
 
 # What waits for no kernel and no server; the sources' tests wait for inotify and time-outs.
 SIDE_BY_SIDE = tests/unit tests/property --ignore=tests/unit/sources
-IN_TURN = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
+WITH_SERVERS = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
 
 HEADING = printf '\n== %s\n'
 
@@ -38,8 +38,8 @@ setup: test-tools $(READY)
 test: root test-tools lint
 	@$(HEADING) 'pytest: what waits for nothing, side by side'
 	@$(RUN) -m pytest -q -n 4 $(SIDE_BY_SIDE)
-	@$(HEADING) 'pytest: real kernels and servers, one after the other'
-	@$(RUN) -m pytest -q -m "not bench" $(IN_TURN) --durations=5 --durations-min=1
+	@$(HEADING) 'pytest: real kernels and servers, a file at a time in each of two processes'
+	@$(RUN) -m pytest -q -n 2 --dist loadfile -m "not bench" $(WITH_SERVERS) --durations=5 --durations-min=1
 
 demo: root demo-tools $(READY)
 	@$(RUN) -m amiguard demo
