@@ -30,6 +30,8 @@ class Capture:
     full_log: bytes = b""
     """What Asterisk wrote into `full` meanwhile: NOTICE and SECURITY lines, and others."""
     security_log: bytes = b""
+    attack: tuple[str, ...] = ()
+    """What was sent: the kind of attempt and its options, as `tests/lab/hostile.py` reads them."""
 
 
 @cache
@@ -51,6 +53,7 @@ def captures() -> tuple[Capture, ...]:
             row["log_failures"],
             files[row["files"] + "/full.log"],
             files[row["files"] + "/security.log"],
+            tuple(row["attack"]),
         )
         for row in rows
     )

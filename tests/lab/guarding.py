@@ -34,6 +34,7 @@ async def guarded(
         assert await daemon.stop() == 0
         assert daemon.errors == ""
     finally:
+        daemon.kill()  # a test that failed must not leave its table's owner to the next
         asterisk.server.run(["nft", "flush", "ruleset"])
 
 

@@ -16,8 +16,9 @@ PATIENCE = 5
 HEADER = struct.Struct("!HHIBBBB")
 FULL = 0x8000
 CONTROL = 6
-REGREQ, REGAUTH, REGREJ, CALLTOKEN = 13, 14, 16, 40
-USERNAME, CHALLENGE, MD5_RESULT, REFRESH, TOKEN = 6, 15, 16, 19, 54
+NEW, REJECT, AUTHREQ, REGREQ, REGAUTH, REGREJ, CALLTOKEN = 1, 6, 8, 13, 14, 16, 40
+CALLED, USERNAME, CAPABILITY, FORMAT, VERSION, CHALLENGE, MD5_RESULT, REFRESH, TOKEN = 1, 6, 8, 9, 11, 15, 16, 19, 54
+ANSWERS = {REJECT, AUTHREQ, REGAUTH, REGREJ, CALLTOKEN}
 
 Elements = dict[int, bytes]
 
@@ -40,7 +41,7 @@ class Call:
         while True:
             answer = await loop.sock_recv(self._opened, LARGEST)
             peer, number, _, sequence, _, frame, kind = HEADER.unpack_from(answer)
-            if number | FULL == self._number and frame == CONTROL and kind in {REGAUTH, REGREJ, CALLTOKEN}:
+            if number | FULL == self._number and frame == CONTROL and kind in ANSWERS:
                 self._peer, self._received = peer & ~FULL, sequence + 1
                 return kind, _elements(answer[HEADER.size :])
 
@@ -61,10 +62,28 @@ async def register(
             assert kind == CALLTOKEN, kind
             call = Call(opened)
             kind, told = await call.ask(REGREQ, name | {TOKEN: told[TOKEN]})
-            assert kind == REGAUTH, kind
+            if kind != REGAUTH:
+                return False
             digest = hashlib.md5(told[CHALLENGE] + password).hexdigest().encode()
             kind, _ = await call.ask(REGREQ, name | {MD5_RESULT: digest})
             return kind == REGREJ
+
+
+async def call(attackers: NetworkNamespace, source: str, server: str, user: bytes, extension: bytes) -> bool:
+    """Try to call `extension` as `user` from the address `source`; tell whether it was refused at once.
+
+    Raises:
+        TimeoutError: the server did not answer within `PATIENCE` seconds.
+    """
+    codec = struct.pack("!I", 4)
+    wanted = {VERSION: b"\0\2", CALLED: extension, USERNAME: user, FORMAT: codec, CAPABILITY: codec}
+    with bound(attackers, source, socket.SOCK_DGRAM) as opened:
+        opened.connect((server, PORT))
+        async with asyncio.timeout(PATIENCE):
+            kind, told = await Call(opened).ask(NEW, wanted | {TOKEN: b""})
+            assert kind == CALLTOKEN, kind
+            kind, _ = await Call(opened).ask(NEW, wanted | {TOKEN: told[TOKEN]})
+            return kind == REJECT
 
 
 def _elements(body: bytes) -> Elements:

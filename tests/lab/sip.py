@@ -31,6 +31,17 @@ class Response:
     challenge: Challenge | None
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What an attacker may write where a phone has nothing to choose; empty is what a phone writes."""
+
+    domain: str = ""
+    to_user: str = ""
+    auth_user: str = ""
+    contact: str = ""
+    user_agent: str = ""
+
+
 class Phone:
     """Registers one account over one connection.
 
@@ -47,31 +58,33 @@ class Phone:
         via: str = "",
         call_id: str = "",
         display: str = "",
+        texts: Texts = Texts(),
     ) -> None:
         self.connection = connection
         self.user = user
         self.password = password
         self.via = via
         self.display = display
+        self.texts = texts
         self.call_id = call_id or secrets.token_hex(8)
         self.tag = secrets.token_hex(4)
         self.sequence = 0
         self.challenge: Challenge | None = None
         self.challenge_uses = 0
 
-    async def register(self) -> int:
+    async def register(self, method: str = "REGISTER") -> int:
         """Return the final status. As phones do, it keeps the nonce that worked and takes a fresh one when refused."""
-        response = await self.request("REGISTER")
+        response = await self.request(method)
         if response.status == UNAUTHORIZED and self.password is not None:
             self.use(response.challenge)
-            response = await self.request("REGISTER")
+            response = await self.request(method)
             if response.status == UNAUTHORIZED:
                 self.use(None)
         return response.status
 
-    async def register_blindly(self) -> int:
+    async def register_blindly(self, nonce: str = "") -> int:
         """Send a digest for a nonce that no server ever gave: one packet, so the source address may be forged."""
-        self.use(Challenge())
+        self.use(Challenge(nonce=nonce) if nonce else Challenge())
         try:
             return (await self.request("REGISTER")).status
         finally:
@@ -99,19 +112,21 @@ class Phone:
         """Return the next request in this dialogue."""
         self.sequence += 1
         connection = self.connection
-        host = bracketed(connection.server)
+        texts, host = self.texts, bracketed(connection.server)
+        domain, to_user = texts.domain or host, texts.to_user or self.user
         here = f"{bracketed(connection.local[0])}:{connection.local[1]}"
         branch = f"z9hG4bK{secrets.token_hex(6)}"
         lines = [
-            f"{method} sip:{host} SIP/2.0",
+            f"{method} sip:{domain} SIP/2.0",
             f"Via: SIP/2.0/{connection.transport.upper()} {here};branch={branch};rport{self.via}",
             "Max-Forwards: 70",
-            f"From: {self.display}<sip:{self.user}@{host}>;tag={self.tag}",
-            f"To: <sip:{self.user}@{host}>",
+            f"From: {self.display}<sip:{self.user}@{domain}>;tag={self.tag}",
+            f"To: <sip:{to_user}@{domain}>",
             f"Call-ID: {self.call_id}",
             f"CSeq: {self.sequence} {method}",
-            f"Contact: <sip:{self.user}@{here};transport={connection.transport}>",
-            *([f"Authorization: {self.digest(self.challenge, method, f'sip:{host}')}"] if self.challenge else []),
+            f"Contact: {texts.contact or f'<sip:{self.user}@{here};transport={connection.transport}>'}",
+            *([f"User-Agent: {texts.user_agent}"] if texts.user_agent else []),
+            *([f"Authorization: {self.digest(self.challenge, method, f'sip:{domain}')}"] if self.challenge else []),
             "Expires: 120",
             "Content-Length: 0",
         ]
@@ -121,9 +136,10 @@ class Phone:
         """Return the answer to a challenge (RFC 2617, MD5)."""
         self.challenge_uses += 1
         count, once = f"{self.challenge_uses:08x}", secrets.token_hex(4)
-        secret = md5(f"{self.user}:{challenge.realm}:{self.password}")
+        user = self.texts.auth_user or self.user
+        secret = md5(f"{user}:{challenge.realm}:{self.password}")
         what = md5(f"{method}:{uri}")
-        answer = f'Digest username="{self.user}", realm="{challenge.realm}", nonce="{challenge.nonce}", uri="{uri}"'
+        answer = f'Digest username="{user}", realm="{challenge.realm}", nonce="{challenge.nonce}", uri="{uri}"'
         if challenge.qop:
             answer += f', qop=auth, nc={count}, cnonce="{once}"'
             what = f"{count}:{once}:auth:{what}"

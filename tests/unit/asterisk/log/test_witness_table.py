@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from amiguard.asterisk.log.reading import Channel
 from amiguard.model import Address, Target
 from tests.lab.captures import Capture, captures
+from tests.lab.documents import ROOT
 from tests.lab.judge import judge
+from tests.lab.witnesses import DOCUMENT, rows
 from tests.unit.asterisk.log.test_captures import by_address, counted
 
-ROOT = Path(__file__).parents[4]
-DOCUMENT = ROOT / "docs/security.md"
 CASES = [pytest.param(case, id=case.name) for case in captures() if case.count]
-
-
-class Row(NamedTuple):
-    cells: tuple[str, ...]
-    """AMI, NOTICE lines, SECURITY lines, all together."""
-    patterns: tuple[str, ...]
-
-
-def rows() -> list[Row]:
-    _, _, table = DOCUMENT.read_text().partition("| attack | AMI |")
-    lines = (line.split(" | ") for line in table.splitlines()[2:] if line.startswith("| "))
-    return [Row(tuple(line[1:5]), tuple(re.findall(r"`([^`]+)`", line[5]))) for line in lines]
 
 
 ALL_OTHERS, *ROWS = rows()
@@ -49,7 +34,7 @@ def told(case: Capture) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_table_says_of_every_capture_what_each_source_tells(case: Capture) -> None:
-    named = [row for row in ROWS if any(fnmatchcase(case.name, pattern) for pattern in row.patterns)]
+    named = [row for row in ROWS if row.names(case)]
 
     assert len(named) <= 1
     assert told(case) == (named[0] if named else ALL_OTHERS).cells
