@@ -75,7 +75,7 @@ class MailGroup(BaseModel):
     )
     geoip_database: GeoDatabase = Field(
         None,
-        description="tells the countries of banned addresses, in digests, on the page and so on; needs `amiguard[geo]`",
+        description="tells the countries of bans in digests, commands and on the page; needs `amiguard[geo]`",
     )
     whois: Switch = Field(default=True, description="look up who owns a banned address, for the mail")
 
