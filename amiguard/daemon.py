@@ -21,9 +21,10 @@ from amiguard.parts import Parts
 from amiguard.ports import Clock, NoticeKind, Notifier, Position
 from amiguard.reloading import Reloading
 from amiguard.settings import Settings
+from amiguard.settings.policy import policy_of
 from amiguard.stores.sqlite import SqliteStore, collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
-from amiguard.wiring import control_settings, country_of, firewall_of, fleet_of, metrics_of, notifiers_of, policy_of
+from amiguard.wiring import control_settings, country_of, firewall_of, fleet_of, metrics_of, notifiers_of
 
 NOTIFIER_GRACE = 5.0
 """Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""

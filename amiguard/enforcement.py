@@ -8,32 +8,24 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from errno import ENFILE, ENOMEM, ENOSPC
 from itertools import islice
 
-from amiguard.ends import Ends
 from amiguard.errors import FirewallError
 from amiguard.histogram import Histogram
-from amiguard.history import History
 from amiguard.interruption import Interruption
 from amiguard.journal import Action, Journal
+from amiguard.ledger import Ledger
 from amiguard.model import Ban, Drops, Origin, Target
 from amiguard.placement import Placement
 from amiguard.ports import (
-    Change,
     Clock,
-    Ended,
-    Ending,
     Firewall,
     Interference,
-    Lifted,
-    Notice,
-    NoticeKind,
     Notifier,
     Saved,
-    Shared,
 )
 from amiguard.recorder import Recorder
 
@@ -45,9 +37,6 @@ FULL = {ENOMEM, ENFILE, ENOSPC}
 
 MAX_BANS = 1_000_000
 """Bans at once. Beyond it the one that ends soonest makes room: memory must not grow with forged sources."""
-
-MAX_HISTORY = 100_000
-"""Offenders whose earlier bans are remembered in memory."""
 
 RETRY = (0.05, 5.0)
 """Seconds between tries while the kernel refuses: first and longest, doubled each time, with jitter."""
@@ -63,22 +52,17 @@ class Enforcement:
         self, firewall: Firewall, recorder: Recorder, notifiers: Sequence[Notifier], journal: Journal, clock: Clock
     ) -> None:
         self.waiting: dict[Target, Ban] = {}
-        self.active: dict[Target, Ban] = {}
+        self.ledger = Ledger(recorder, notifiers, journal, clock)
+        self.active = self.ledger.active
+        self.history = self.ledger.history
         self.interruption = Interruption(self._interrupt, journal)
-        self.history = History(MAX_HISTORY)
-        self.dropped = Drops(0, 0)
-        """What the kernel has dropped in all, as `count` last heard of it."""
         self.latency = Histogram()
         """How long the kernel took for each transaction that it took."""
         self._placement = Placement(firewall, journal, clock)
-        self.share: Callable[[Shared], None] = lambda _: None
-        """Is told of each new ban, and of each target that an administrator lets through."""
-        self._recorder = recorder
-        self._notifiers = notifiers
         self._journal = journal
         self._clock = clock
         self._batch = BATCH
-        self._ends = Ends(self.active)
+        self._ends = self.ledger.ends
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         """Held from what the kernel is asked until it is booked: or a ban that is lifted just then stays in the kernel,
@@ -93,6 +77,11 @@ class Enforcement:
     def failing(self) -> str:
         """Why the kernel refuses bans now; empty while all is well."""
         return self._placement.failing
+
+    @property
+    def dropped(self) -> Drops:
+        """What the kernel has dropped in all, as `count` last heard of it."""
+        return self.ledger.dropped
 
     def holds(self, target: Target) -> bool:
         """Whether this very target is banned, or about to be."""
@@ -112,7 +101,7 @@ class Enforcement:
         """
         self._placement.allowed = allow
         await self._placement.lay_out(saved.bans)
-        self._adopt(saved)
+        self.ledger.adopt(saved)
 
     async def relocate(self, firewall: Firewall) -> None:
         """Put every ban into `firewall` from now on. What both drop stays dropped throughout.
@@ -126,7 +115,7 @@ class Enforcement:
     def restore(self, saved: Saved) -> None:
         """Take up bans that the store could tell only late; those of today win."""
         bans = [ban for ban in saved.bans if not self.holds(ban.target)]
-        self._adopt(dataclasses.replace(saved, bans=bans))
+        self.ledger.adopt(dataclasses.replace(saved, bans=bans))
         for ban in bans:
             self.submit(ban)
 
@@ -194,7 +183,7 @@ class Enforcement:
     async def count(self) -> None:
         """Ask the kernel what it has dropped in all; what it does not tell stays as it was."""
         with suppress(FirewallError):
-            self.dropped = await self.firewall.total_drops()
+            self.ledger.dropped = await self.firewall.total_drops()
 
     async def undo(self, seen: Interference, firewall: Firewall) -> bool:
         """Put back what somebody else took out of `firewall`; tell whether the kernel took it."""
@@ -216,21 +205,10 @@ class Enforcement:
             await self._placement.insist(lambda: self.firewall.unban(targets), self._decided)
             lifted = []
             for target in targets:
-                waiting = self.waiting.pop(target, None)
-                ban = self.active.pop(target, None) or waiting
+                ban = self.ledger.lift(target, self.waiting.pop(target, None), origin, **who)
                 if ban is not None:
                     lifted.append(ban)
-                    self._record(Ended(target, self._clock(), Ending.UNBAN))
-                    self._journal.write(Action.UNBAN, f"{target} is let through again", ban=ban, origin=origin, **who)
-                    self._post(NoticeKind.UNBAN, ban)
-                if origin is Origin.MANUAL:
-                    self.share(Lifted(target, self._clock()))
         return lifted
-
-    def _adopt(self, saved: Saved) -> None:
-        self.history.adopt(saved.history, saved.times, saved.bans)
-        self.active |= {ban.target: ban for ban in saved.bans}
-        self._ends.extend(saved.bans)
 
     def _decided(self) -> list[Ban]:
         return [*self.active.values(), *self.waiting.values()]
@@ -286,61 +264,20 @@ class Enforcement:
             self._ends.extend(leaving)
             raise
         for ban in leaving:
-            self._end(ban)
+            self.ledger.end(ban)
         self._journal.write(Action.OVERLOAD, "too many bans: those that end soonest made room", left_out=len(leaving))
 
     def _acknowledged(self, ban: Ban) -> Ban:
         if not ban.absolute:
             self.interruption.submit(ban.target)
-        known = self.active.get(ban.target)
-        if known is ban:  # put in once more because it did not bite
-            return ban
-        if known is not None and (known.since, known.until) == (ban.since, ban.until):
-            return self._escalated(known, ban)
-        self.history.add(ban)
-        self.active[ban.target] = ban
-        self._ends.add(ban)
-        if self.firewall.enforces:
-            self._journal.write(Action.BAN, f"{ban.target} is banned", ban=ban)
-        else:
-            text = f"dry run: {ban.target} would be banned for {ban.reason.value}"
-            self._journal.write(Action.BAN, text, ban=ban, outcome="unknown", reason="dry-run")
-        self._record(ban)
-        self._post(NoticeKind.BAN, ban)
-        self.share(ban)
-        return ban
-
-    def _post(self, kind: NoticeKind, ban: Ban) -> None:
-        if ban.origin is Origin.FLEET:  # or a thousand nodes would write a thousand mails; the one that decided does
-            return
-        notice = Notice(kind, self._clock(), ban, dropped=self.dropped)
-        for notifier in self._notifiers:
-            notifier.post(notice)
+        return self.ledger.begin(ban, enforced=self.firewall.enforces)
 
     async def _interrupt(self, targets: Collection[Target]) -> None:
         await self.firewall.interrupt(targets)
 
-    def _escalated(self, known: Ban, ban: Ban) -> Ban:
-        """Book that a running ban became absolute: it is no new one. In a dry run everybody goes on."""
-        if not self.firewall.enforces:
-            return known
-        self.active[ban.target] = ban
-        self._journal.write(Action.BAN_ESCALATED, f"{ban.target} goes on, and is cut off absolutely", ban=ban)
-        self._record(ban)
-        self.share(ban)
-        return ban
-
-    def _record(self, change: Change) -> None:
-        self._recorder.record(change)
-
     def _expire(self) -> None:
         for ban in self._ends.take(BATCH, until=self._clock()):
-            self._end(ban)
-
-    def _end(self, ban: Ban) -> None:
-        del self.active[ban.target]
-        self._record(Ended(ban.target, self._clock(), Ending.EXPIRE))
-        self._journal.write(Action.EXPIRE, f"the ban of {ban.target} is over", ban=ban)
+            self.ledger.end(ban)
 
     def _until_next_end(self) -> float:
         if self._ends.next is None:

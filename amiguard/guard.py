@@ -75,25 +75,10 @@ class Guard:
         forget = self._judge.rules.forget
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
         """Where the edges tell who else is never banned."""
-        self._sharing = (
-            None
-            if fleet is None
-            else Sharing(fleet, self._enforcement, self._allowlist, self.presence, forget, journal=journal, clock=clock)
-        )
+        self._sharing = None if fleet is None else self._shared(fleet)
         self.observe = self._judge.observe
         """What the sources call with each event; see `Judge.observe`."""
-        self.administration = Administration(
-            judge=self._judge,
-            enforcement=self._enforcement,
-            allowlist=self._allowlist,
-            exemptions=self.exemptions,
-            presence=self.presence,
-            recorder=self._recorder,
-            alerting=self.alert,
-            notifiers=notifiers,
-            clock=clock,
-            fleet=fleet,
-        )
+        self.administration = self._administration(fleet)
         """Answers the control interface."""
         self._positions: dict[str, Position] = {}
         self._outages = Outages()
@@ -178,6 +163,26 @@ class Guard:
         return self._judge.counters
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    def _shared(self, fleet: Fleet) -> Sharing:
+        forget, journal = self._judge.rules.forget, self._journal
+        return Sharing(
+            fleet, self._enforcement, self._allowlist, self.presence, forget, journal=journal, clock=self._clock
+        )
+
+    def _administration(self, fleet: Fleet | None) -> Administration:
+        return Administration(
+            judge=self._judge,
+            enforcement=self._enforcement,
+            allowlist=self._allowlist,
+            exemptions=self.exemptions,
+            presence=self.presence,
+            recorder=self._recorder,
+            alerting=self.alert,
+            notifiers=self._notifiers,
+            clock=self._clock,
+            fleet=fleet,
+        )
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -22,7 +22,8 @@ from amiguard.settings.groups.mail import MailGroup
 from amiguard.settings.groups.rules import RulesGroup
 from amiguard.settings.groups.webhook import WebhookGroup
 from amiguard.settings.model import PREFIX
-from amiguard.wiring import country_of, firewall_of, policy_of, prove_ami
+from amiguard.settings.policy import policy_of
+from amiguard.wiring import country_of, firewall_of, prove_ami
 
 LOG = frozenset({"asterisk_log", "asterisk_timezone"})
 AMI = frozenset(AsteriskGroup.model_fields) - LOG

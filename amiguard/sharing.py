@@ -46,7 +46,7 @@ class Sharing:
         self._journal = journal
         self._clock = clock
         self._quota = Quota(enforcement.holds)
-        enforcement.share = self._publish
+        enforcement.ledger.share = self._publish
 
     async def run(self) -> None:
         """Tell and hear until cancelled."""

@@ -15,7 +15,8 @@ from amiguard.replay.replaying import Replay
 from amiguard.replay.show import Lines, Objects, Show
 from amiguard.replay.telling import Tally, Told, capture, log
 from amiguard.settings import Settings
-from amiguard.wiring import policy_of, zone_of
+from amiguard.settings.policy import policy_of
+from amiguard.wiring import zone_of
 
 MANY = 20
 """One line in so many that goes back in time is more than a forged one: the zone is wrong."""

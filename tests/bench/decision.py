@@ -15,9 +15,9 @@ from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.ports import Change, Interference, Saved
 from amiguard.settings import Settings
+from amiguard.settings.policy import policy_of
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import STEP
-from amiguard.wiring import policy_of
 from tests.lab.captures import BANNER
 from tests.lab.journal import SilentJournal
 
