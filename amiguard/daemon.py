@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from amiguard import __version__
 from amiguard.clock import steady_clock
@@ -120,6 +121,7 @@ class Daemon:
         """
         # At once, for by default SIGHUP ends a process: who sends it while we start is heard once we have.
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hangup.set)
+        asyncio.get_running_loop().set_exception_handler(self._complain)
         self._journal.write(Action.START, f"amiguard {__version__} starts", version=__version__, **self._summary())
         await self._control.start()
         try:
@@ -135,6 +137,11 @@ class Daemon:
             await self._control.close()
             await self._guard.free()
             self._journal.write(Action.STOP, "amiguard stops; bans stay in the kernel")
+
+    def _complain(self, _: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """Log what the event loop can tell nobody, such as a connection that it can't accept."""
+        fields = {"error": context["exception"]} if "exception" in context else {}
+        self._journal.write(Action.INTERNAL_ERROR, context["message"], **fields)
 
     async def reload(self) -> list[str]:
         """Go by the settings as they stand now; return the variables that changed.

@@ -54,7 +54,10 @@ async def _resolve(settings: AmiSettings) -> list[_Resolved]:
 
 
 async def _dial_one(family: int, address: tuple[object, ...], settings: AmiSettings) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:  # no file descriptor is left
+        raise _failed(settings, error) from error
     try:
         sock.setblocking(False)
         _prepare(sock)
@@ -65,12 +68,16 @@ async def _dial_one(family: int, address: tuple[object, ...], settings: AmiSetti
         raise SourceError(f"no answer from {settings.where} within {settings.connect_timeout} s") from error
     except OSError as error:
         sock.close()
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise SourceError(f"can't connect to {settings.where}: {reason}") from error
+        raise _failed(settings, error) from error
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _failed(settings: AmiSettings, error: OSError) -> SourceError:
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    return SourceError(f"can't connect to {settings.where}: {reason}")
 
 
 def _prepare(sock: socket.socket) -> None:
