@@ -3,6 +3,7 @@
 #   make test     lint, then all tests (as root: they make network namespaces and start real servers)
 #   make demo     an attack, and what amiguard does about it (as root)
 #   make bench    how fast it is (as root)
+#   make chaos    what it withstands: each fault, then many at once in floods, for AMIGUARD_CHAOS_SECONDS (as root)
 #   make lint     formatting, types, layers
 #   make fmt      repair the formatting
 #   make setup    only the set-up
@@ -21,16 +22,16 @@ READY := .venv/ready-$(shell { pwd; $(PYTHON) --version; } 2>&1 | cksum | cut -d
 # What must be there, and the package that has it.
 DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
 TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname buildah=buildah logrotate=logrotate \
-	redis-server=redis-server mmdebstrap=mmdebstrap curl=curl mandoc=mandoc \
+	redis-server=redis-server mmdebstrap=mmdebstrap curl=curl mandoc=mandoc faketime=faketime \
 	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 
 # What waits for no kernel and no server; the sources' tests wait for inotify and time-outs.
 SIDE_BY_SIDE = tests/unit tests/property --ignore=tests/unit/sources
-WITH_SERVERS = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
+IN_TURN = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
 
 HEADING = printf '\n== %s\n'
 
-.PHONY: setup test demo bench lint fmt clean root venv-tools demo-tools test-tools
+.PHONY: setup test demo bench chaos lint fmt clean root venv-tools demo-tools test-tools
 .NOTPARALLEL:
 
 setup: test-tools $(READY)
@@ -38,14 +39,17 @@ setup: test-tools $(READY)
 test: root test-tools lint
 	@$(HEADING) 'pytest: what waits for nothing, side by side'
 	@$(RUN) -m pytest -q -n 4 $(SIDE_BY_SIDE)
-	@$(HEADING) 'pytest: real kernels and servers, a file at a time in each of two processes'
-	@$(RUN) -m pytest -q -n 2 --dist loadfile -m "not bench" $(WITH_SERVERS) --durations=5 --durations-min=1
+	@$(HEADING) 'pytest: real kernels and servers, one after the other'
+	@$(RUN) -m pytest -q -m "not bench and not chaos" $(IN_TURN) --durations=5 --durations-min=1
 
 demo: root demo-tools $(READY)
 	@$(RUN) -m amiguard demo
 
 bench: root test-tools $(READY)
 	@$(RUN) -m tests.bench
+
+chaos: root test-tools $(READY)
+	@$(RUN) -m pytest -v -s tests/chaos tests/e2e/test_crash.py tests/e2e/test_faults.py
 
 lint: $(READY)
 	@$(HEADING) 'ruff check'
