@@ -23,6 +23,7 @@ READY := .venv/ready-$(shell { pwd; $(PYTHON) --version; } 2>&1 | cksum | cut -d
 DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
 TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname buildah=buildah logrotate=logrotate \
 	redis-server=redis-server mmdebstrap=mmdebstrap curl=curl mandoc=mandoc faketime=faketime \
+	sipp=sip-tester \
 	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 
 # What waits for no kernel and no server; the sources' tests wait for inotify and time-outs.
