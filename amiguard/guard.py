@@ -165,10 +165,7 @@ class Guard:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _shared(self, fleet: Fleet) -> Sharing:
-        forget, journal = self._judge.rules.forget, self._journal
-        return Sharing(
-            fleet, self._enforcement, self._allowlist, self.presence, forget, journal=journal, clock=self._clock
-        )
+        return Sharing(fleet, self._enforcement, self._allowlist, self._judge, journal=self._journal, clock=self._clock)
 
     def _administration(self, fleet: Fleet | None) -> Administration:
         return Administration(

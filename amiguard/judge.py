@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from amiguard.asterisk.weights import Signal, evidence_of, failure_of, row_of
 from amiguard.attempts import Attempts, key_of
 from amiguard.chansip import ChanSip, Told
 from amiguard.history import History
+from amiguard.jail import ban_of
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
@@ -90,6 +91,8 @@ class Judge:
         self._clock = clock
         self._alert = alert
         self._chance = chance
+        self.share: Callable[[Failure], None] = lambda _: None
+        """Is told of each failure that led to no ban yet."""
         self._attempts = Attempts()
         self._chan_sip = ChanSip(log_followed=log_followed)
         self._undeterred = Undeterred()
@@ -123,6 +126,15 @@ class Judge:
             self._weigh(told, now)
         for verdict in self.rules.tick(now):
             self._carry_out(verdict)
+
+    def convict(self, failure: Failure, failures: int) -> None:
+        """Decide the ban for a failure that was one too many, counted together with those on other servers."""
+        known = self.rules.jail.find(failure.address)
+        connected = failure.evidence is Evidence.CONNECTED or (known is not None and known.connected)
+        accounts = (failure.account,) if known is None else known.accounts
+        ban = ban_of(failure, self.rules.policy, connected=connected, failures=failures, accounts=accounts)
+        self.rules.forget(failure.address)
+        self._carry_out(ban)
 
     def _weigh(self, told: Told, now: Timestamp) -> None:
         event, source, at = told
@@ -166,6 +178,8 @@ class Judge:
             self._journal.write(Action.FAILURE, failure=failure, failures=count)
         for verdict in verdicts:
             self._carry_out(verdict)
+        if not self._enforcement.holds(failure.address):
+            self.share(failure)
 
     def _carry_out(self, verdict: Ban | Alarm) -> None:
         if isinstance(verdict, Alarm):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from amiguard.journal import Action
-from amiguard.model import Allowed, Ban, Drops, Phone, Target, Timestamp
+from amiguard.model import Allowed, Ban, Drops, Failure, Phone, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
 """Tells now. One clock is made at the top (`daemon.py`) and handed down."""
@@ -133,7 +133,7 @@ class Lifted:
     target: Target
     at: Timestamp
     node: str = ""
-    """Which node told of it; empty = this one."""
+    """Which node told of it; empty = this one, which hears itself in the order in which all hear it."""
 
 
 Shared = Ban | Lifted
@@ -147,12 +147,20 @@ class Fleet(Protocol):
         """Take a change of this node for the others. Returns at once, never raises; memory is bounded, and of one
         target only the newest change is kept."""
 
-    async def run(self, take: Take, own: Callable[[], Iterable[Ban]]) -> None:
+    def observe(self, failure: Failure, findtime: int, maxretry: int) -> None:
+        """Take a failure that all nodes count together: `maxretry` within `findtime` milliseconds are too many.
+        Returns at once, never raises; memory is bounded."""
+
+    async def run(self, take: Take, own: Callable[[], Iterable[Ban]], reached: Reached) -> None:
         """Tell and hear until cancelled; expected faults are retried inside. `own` returns this node's own running
-        bans, to tell them again to a Redis that lost them."""
+        bans, to tell them again to a Redis that lost them; `reached` hears of failures that were too many."""
 
     def status(self) -> Mapping[str, object]:
         """Tell how it goes, JSON-able: at least `up`, `error`, `waiting` and `nodes`."""
+
+
+Reached = Callable[[Failure, int], None]
+"""Is told that a failure of this node was one too many, and how many there are on all nodes. Never raises."""
 
 
 class Take(Protocol):

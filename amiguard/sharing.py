@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
 from amiguard.journal import Action, Journal
-from amiguard.model import Address, Ban, Origin, Target
+from amiguard.judge import Judge
+from amiguard.model import Address, Ban, Failure, Origin, Target
 from amiguard.ports import Clock, Fleet, Lifted, Shared
-from amiguard.presence import Presence
 from amiguard.quota import Quota
 
 RETRY = (0.05, 5.0)
@@ -23,15 +23,14 @@ LITTLE = 10_000
 
 
 class Sharing:
-    """Stands between the bans of this node and the fleet. `forget` drops what was counted of an address."""
+    """Stands between this node, which judges and bans, and the fleet."""
 
     def __init__(
         self,
         fleet: Fleet,
         enforcement: Enforcement,
         allowlist: Allowlist,
-        presence: Presence,
-        forget: Callable[[Address], None],
+        judge: Judge,
         *,
         journal: Journal,
         clock: Clock,
@@ -41,25 +40,37 @@ class Sharing:
         """Changes of other nodes that went beyond what one may have others do."""
         self._enforcement = enforcement
         self._allowlist = allowlist
-        self._presence = presence
-        self._forget = forget
+        self._judge = judge
+        self._presence = judge.rules.presence
         self._journal = journal
         self._clock = clock
         self._quota = Quota(enforcement.holds)
         enforcement.ledger.share = self._publish
+        judge.share = self._observe
 
     async def run(self) -> None:
         """Tell and hear until cancelled."""
         for ban in self._enforcement.active.values():
             if ban.origin is Origin.FLEET:
                 self._quota.book(ban.target, ban.node)
-        await self.fleet.run(self._take, self._own)
+        await self.fleet.run(self._take, self._own, self._reached)
 
     def _publish(self, change: Shared) -> None:
         """Tell what this node decided itself: so nothing goes round in circles. A dry run decides nothing."""
         if isinstance(change, Ban) and (change.origin is Origin.FLEET or not self._enforcement.firewall.enforces):
             return
         self.fleet.publish(change)
+
+    def _observe(self, failure: Failure) -> None:
+        """Have the fleet count a stranger's failure."""
+        if self._allowlist.covers(failure.address) or self._is_known(failure.address, failure.at):
+            return
+        policy = self._judge.rules.policy
+        self.fleet.observe(failure, policy.findtime, policy.maxretry)
+
+    def _reached(self, failure: Failure, failures: int) -> None:
+        if not self._enforcement.holds(failure.address):
+            self._judge.convict(failure, failures)
 
     def _own(self) -> Iterable[Ban]:
         if not self._enforcement.firewall.enforces:
@@ -105,9 +116,9 @@ class Sharing:
     async def _lift(self, change: Lifted) -> None:
         """Let through again who was; until the kernel agrees, for what comes after may ban him anew."""
         target, delay = change.target, RETRY[0]
-        if "/" not in target:
-            self._forget(Address(target))
-        while self._enforcement.holds(target):
+        if change.node and "/" not in target:
+            self._judge.rules.forget(target)
+        while self._is_to_be_lifted(change):
             try:
                 await self._enforcement.unban([target], Origin.FLEET, node=change.node)
             except FirewallError as error:
@@ -115,6 +126,12 @@ class Sharing:
                 self._journal.write(Action.FIREWALL_FAILED, text, error=error)
                 await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
                 delay = min(delay * 2, RETRY[1])
+
+    def _is_to_be_lifted(self, change: Lifted) -> bool:
+        """Whether a ban stands against it; what this node decided after its own unban is not."""
+        bans = self._enforcement
+        ban = bans.waiting.get(change.target) or bans.active.get(change.target)
+        return ban is not None and (change.node != "" or ban.origin is Origin.FLEET)
 
     def _skip(self, ban: Ban, why: str) -> None:
         self._journal.write(Action.BAN_SKIPPED, why, ban=ban)

@@ -220,7 +220,14 @@ def fleet_link(settings: Settings) -> Link:
 def fleet_settings(settings: Settings) -> FleetSettings:
     """Return who this node is, and where the others are met."""
     url = settings.redis_url.get_secret_value()
-    return FleetSettings(url, server_of(url), settings.fleet_node, settings.fleet_prefix, __version__)
+    return FleetSettings(
+        url=url,
+        server=server_of(url),
+        node=settings.fleet_node,
+        prefix=settings.fleet_prefix,
+        version=__version__,
+        count=settings.fleet_count,
+    )
 
 
 @contextmanager

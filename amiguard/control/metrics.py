@@ -95,6 +95,7 @@ def _fleet(fleet: Mapping[str, Any] | None) -> Iterator[Metric]:
     yield _gauge("fleet_nodes", "Nodes that were heard of.", len(fleet["nodes"]))
     yield _gauge("fleet_waiting", "Changes that the other nodes were not told yet.", fleet["waiting"])
     yield _counter("fleet_sent", "Changes that the other nodes were told.", fleet["sent"])
+    yield _counter("fleet_counted", "Failures that were counted together with the other nodes.", fleet["counted"])
     yield _counter("fleet_received", "Changes that other nodes told.", fleet["received"])
     yield _counter("fleet_refused", "Messages of other nodes that could not be read.", fleet["refused"])
     yield _counter("fleet_lost", "Changes that were dropped while Redis was away.", fleet["lost"])

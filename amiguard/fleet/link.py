@@ -21,9 +21,9 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from amiguard.errors import FleetError, FleetFull
-from amiguard.fleet.scripts import GREET, SHARE
+from amiguard.fleet.scripts import COUNT, GREET, SHARE
 from amiguard.fleet.settings import FleetSettings
-from amiguard.model import Target
+from amiguard.model import Address, Target, Timestamp
 
 BLOCK = 1_000
 """Milliseconds that one reading waits for something new."""
@@ -60,6 +60,17 @@ class Outgoing(NamedTuple):
     message: bytes
     age: int
     remaining: int | None = None
+
+
+class Counted(NamedTuple):
+    """A failure as Redis counts it, under a `name` of its own."""
+
+    address: Address
+    name: str
+    weight: int
+    at: Timestamp
+    findtime: int
+    maxretry: int
 
 
 class Link:
@@ -112,7 +123,7 @@ class Link:
             pipeline = self._redis.pipeline(transaction=False)
             for one in changes:
                 remaining = -1 if one.remaining is None else one.remaining
-                keys = self._changes, self._bans, self._ends, self._lifted
+                keys = self._changes, self._bans, self._ends, self._lifted, self._failures(one.target)
                 pipeline.eval(SHARE, len(keys), *keys, one.kind, one.target, one.message, remaining, one.age)
             ids: list[str] = []
             for answer in await pipeline.execute(raise_on_error=False):
@@ -122,6 +133,16 @@ class Link:
                     raise answer
                 ids.append(answer.decode())
             return ids
+
+    async def count(self, failures: Sequence[Counted], now: Timestamp) -> list[int]:
+        """Count failures; return how many of their addresses count then."""
+        with self._explained():
+            pipeline = self._redis.pipeline(transaction=False)
+            for one in failures:
+                age = max(0, now - one.at)
+                key = self._failures(one.address)
+                pipeline.eval(COUNT, 1, key, one.name, one.weight, age, one.findtime, one.maxretry)
+            return [int(total) for total in await pipeline.execute()]
 
     async def read(self, after: Id, *, wait: bool) -> list[tuple[Id, bytes]]:
         """Return messages behind `after`, at most a page; with `wait`, wait a second for one."""
@@ -148,6 +169,9 @@ class Link:
                 if at.isdigit():
                     found[node.decode(errors="replace")] = int(at[:15]), version.decode(errors="replace")
             return found
+
+    def _failures(self, target: Target) -> str:
+        return f"{{{self._settings.prefix}}}:count:{target}"
 
     async def _eval(self, script: str, keys: Sequence[str], values: Sequence[str]) -> Any:  # noqa: ANN401 -- as Redis' library says
         answer: Any = self._redis.eval(script, len(keys), *keys, *values)

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from random import SystemRandom
 
 from amiguard.errors import FleetError, FleetFull, InvalidMessage
@@ -13,9 +14,10 @@ from amiguard.fleet.link import BEGINNING, Id, Link, Outgoing
 from amiguard.fleet.messages import decode, encode, shareable
 from amiguard.fleet.outbox import Outbox
 from amiguard.fleet.settings import FleetSettings
+from amiguard.fleet.tally import PAUSE, Tally
 from amiguard.journal import Action, Journal
-from amiguard.model import Ban, Target
-from amiguard.ports import Clock, Lifted, Shared, Take
+from amiguard.model import Ban, Failure, Target
+from amiguard.ports import Clock, Lifted, Reached, Shared, Take
 
 BATCH = 100
 """Changes told in one round trip."""
@@ -44,6 +46,7 @@ class Node:
         self._clock = clock
         self._instance = secrets.token_hex(8)
         self._outbox = Outbox()
+        self._tally = Tally(self._instance, clock)
         self._wake = asyncio.Event()
         self._failing = "not connected yet"
         self._read: Id | None = None
@@ -63,7 +66,12 @@ class Node:
             self._outbox.put(change)
             self._wake.set()
 
-    async def run(self, take: Take, own: Callable[[], Iterable[Ban]]) -> None:
+    def observe(self, failure: Failure, findtime: int, maxretry: int) -> None:
+        """Count a failure together with the others, unless that is switched off."""
+        if self._settings.count:
+            self._tally.put(failure, findtime, maxretry)
+
+    async def run(self, take: Take, own: Callable[[], Iterable[Ban]], reached: Reached) -> None:
         """Tell and hear until cancelled."""
         delay = RETRY[0]
         while True:
@@ -73,7 +81,7 @@ class Node:
                 await self._catch_up(link, take)
                 self._connected()
                 delay = RETRY[0]
-                await self._stay(link, take, own)
+                await self._stay(link, take, own, reached)
             except FleetError as error:
                 self._lost(error)
             finally:
@@ -92,6 +100,7 @@ class Node:
             "node": self._settings.node,
             "waiting": len(self._outbox),
             "sent": self._sent,
+            "counted": self._tally.counted,
             "received": self._received,
             "refused": self._refused,
             "lost": self._outbox.lost,
@@ -132,12 +141,13 @@ class Node:
         await take(list(newest.values()), missed=True)
         self._read = place
 
-    async def _stay(self, link: Link, take: Take, own: Callable[[], Iterable[Ban]]) -> None:
+    async def _stay(self, link: Link, take: Take, own: Callable[[], Iterable[Ban]], reached: Reached) -> None:
         """Tell and hear. Raises FleetError."""
         tasks = [
             asyncio.create_task(self._listen(link, take, own)),
             asyncio.create_task(self._tell(link)),
             asyncio.create_task(self._count_nodes(link)),
+            asyncio.create_task(self._count(link, reached)),
         ]
         try:
             await asyncio.gather(*tasks)
@@ -182,6 +192,17 @@ class Node:
                 self._connected()
                 delay = RETRY[0]
 
+    async def _count(self, link: Link, reached: Reached) -> None:
+        while True:
+            try:
+                await self._tally.flush(link, reached)
+            except FleetFull as error:
+                self._lost(error)
+                await asyncio.sleep(RETRY[1])
+            else:
+                self._connected()
+                await asyncio.sleep(PAUSE)
+
     async def _send(self, link: Link, batch: Sequence[Shared]) -> None:
         now = self._clock()
         ids = await link.share([self._outgoing(change, now) for change in batch])
@@ -209,7 +230,9 @@ class Node:
             newest[change.target] = change
 
     def _understood(self, raw: bytes, at: int) -> Shared | None:
-        """Return the change that a message tells; None for our own, and for what is none."""
+        """Return the change that a message tells; None for a ban of our own, and for what is none.
+
+        Of our own unbans one has to hear: in between another node may have told a ban anew."""
         now = self._clock()
         try:
             message = decode(raw, now, now + self._ahead - at)
@@ -218,7 +241,7 @@ class Node:
             self._journal.write(Action.FLEET_REFUSED, f"a message was passed over: {error}", refused=self._refused)
             return None
         if message.instance == self._instance:
-            return None
+            return replace(message.change, node="") if isinstance(message.change, Lifted) else None
         self._received += 1
         return message.change
 

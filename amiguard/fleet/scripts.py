@@ -7,6 +7,7 @@
 - `{PREFIX}:ends`: when their bans end, to clean up
 - `{PREFIX}:lifted`: when each target was let through, as old as the stream; no ban that was decided before comes back
 - `{PREFIX}:epoch`: a random name; where it is missing or another, Redis has lost everything
+- `{PREFIX}:count:ADDRESS`: the failures of an address on all nodes, by their time, as long as they count
 - `{PREFIX}:nodes`: who was heard of when, and in which version; node -> "TIME VERSION"
 """
 
@@ -42,6 +43,7 @@ if kind == 'ban' then
 else
     redis.call('HDEL', bans, target)
     redis.call('ZREM', ends, target)
+    redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '+inf')
     redis.call('ZADD', lifted, 'GT', string.format('%.0f', decided), target)
     redis.call('ZREMRANGEBYSCORE', lifted, '-inf', string.format('%.0f', now - {KEPT}))
     if redis.call('ZCARD', lifted) > {MOST} then
@@ -79,3 +81,24 @@ return {{name, kept, string.format('%.0f', now), oldest[1] and oldest[1][1] or '
 """
 """Says that this node is there (`written`, a random name for a new epoch, node, version); returns the
 epoch, whether its last message (`written`) is still there, Redis' time, and the oldest and newest id."""
+
+COUNT = f"""{_NOW}
+local failures = KEYS[1]
+local name, weight, age = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local findtime, maxretry = tonumber(ARGV[4]), tonumber(ARGV[5])
+if age >= findtime then
+    return 0
+end
+for number = 1, weight do
+    redis.call('ZADD', failures, string.format('%.0f', now - age), name .. ':' .. number)
+end
+redis.call('ZREMRANGEBYSCORE', failures, '-inf', string.format('(%.0f', now - findtime))
+redis.call('PEXPIRE', failures, findtime)
+local total = redis.call('ZCARD', failures)
+if total >= maxretry then
+    redis.call('ZREMRANGEBYSCORE', failures, '-inf', '+inf')
+end
+return total
+"""
+"""Counts a failure (a name of its own, how often it counts, milliseconds since, findtime, maxretry); returns how many
+count now. Whoever reaches maxretry starts anew, so one node is told so, and memory is bounded."""

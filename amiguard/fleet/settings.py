@@ -16,3 +16,5 @@ class FleetSettings:
     prefix: str
     """What the names of all keys begin with."""
     version: str
+    count: bool = True
+    """Whether failures are counted together."""

@@ -22,6 +22,7 @@ def test_every_setting_can_be_reloaded_but_where_the_daemon_is_reached_and_what_
         "redis_url",
         "fleet_node",
         "fleet_prefix",
+        "fleet_count",
     }
 
 

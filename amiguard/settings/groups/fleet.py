@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from amiguard.settings.kinds import NodeName, Secret, TableName, is_node
+from amiguard.settings.kinds import NodeName, Secret, Switch, TableName, is_node
 
 OPTIONS = frozenset({"db", "password", "ssl_ca_certs"})
 """What may follow the `?` of the URL: nothing there may switch the check of a certificate off."""
@@ -40,6 +40,10 @@ class FleetGroup(BaseModel):
     )
     fleet_prefix: TableName = Field(
         "amiguard", description="what the names of all keys in Redis begin with: nodes with the same are one fleet"
+    )
+
+    fleet_count: Switch = Field(
+        default=True, description="count failures together with the other nodes: `MAXRETRY` tries, wherever, are a ban"
     )
 
     @field_validator("redis_url")

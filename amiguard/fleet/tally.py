@@ -1,0 +1,60 @@
+"""Counts failures together with the other nodes: whoever tries a little everywhere is banned too.
+
+The local decision never waits for it: a failure is put down here, and Redis is asked afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from itertools import count, islice
+
+from amiguard.fleet.link import Counted, Link
+from amiguard.model import Failure
+from amiguard.ports import Clock, Reached
+
+CAPACITY = 10_000
+"""Failures that wait; the oldest makes room."""
+
+BATCH = 100
+"""Failures counted in one round trip."""
+
+PAUSE = 0.1
+"""Seconds between two round trips: a flood of forged sources costs a node no more than 1000 failures a second."""
+
+
+class Tally:
+    """The failures that the fleet has not counted yet. `instance` tells those of this process from all others."""
+
+    def __init__(self, instance: str, clock: Clock) -> None:
+        self.counted = 0
+        """Failures that Redis has counted."""
+        self._clock = clock
+        self._names = (f"{instance}:{number}" for number in count())
+        self._waiting: deque[tuple[Failure, Counted]] = deque(maxlen=CAPACITY)
+        self._wake = asyncio.Event()
+
+    def put(self, failure: Failure, findtime: int, maxretry: int) -> None:
+        """Take a failure; `maxretry` of them within `findtime` milliseconds are too many."""
+        weight = min(failure.weight, maxretry)
+        self._waiting.append(
+            (failure, Counted(failure.address, next(self._names), weight, failure.at, findtime, maxretry))
+        )
+        self._wake.set()
+
+    async def flush(self, link: Link, reached: Reached) -> None:
+        """Wait for failures, have some counted, and tell `reached` of whom there were too many.
+
+        Raises:
+            FleetError: they wait on.
+        """
+        while not self._waiting:
+            self._wake.clear()
+            await self._wake.wait()
+        batch = list(islice(self._waiting, BATCH))
+        totals = await link.count([counted for _, counted in batch], self._clock())
+        for (failure, counted), total in zip(batch, totals, strict=True):
+            if self._waiting and self._waiting[0][1] is counted:  # else it made room meanwhile
+                self._waiting.popleft()
+            if total >= counted.maxretry:
+                reached(failure, total)
+        self.counted += len(batch)
