@@ -23,9 +23,9 @@ from amiguard.ports import Clock, NoticeKind, Notifier, Position
 from amiguard.reloading import Reloading
 from amiguard.settings import Settings
 from amiguard.settings.policy import policy_of
-from amiguard.stores.sqlite import SqliteStore, collector_paused
+from amiguard.stores.sqlite import collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
-from amiguard.wiring import control_settings, country_of, firewall_of, fleet_of, metrics_of, notifiers_of
+from amiguard.wiring import control_settings, country_of, firewall_of, fleet_of, metrics_of, notifiers_of, store_of
 
 NOTIFIER_GRACE = 5.0
 """Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""
@@ -93,7 +93,7 @@ class Daemon:
             policy_of(settings),
             settings.ignored_targets,
             firewall=firewall_of(settings),
-            store=SqliteStore(settings.database, journal, times=settings.recidive > 0),
+            store=store_of(settings, journal),
             notifiers=self._notifiers,
             journal=journal,
             clock=clock,
@@ -170,7 +170,14 @@ class Daemon:
         parts = Parts(
             self._settings, self._guard, self._notifiers, positions=positions, journal=self._journal, clock=self._clock
         )
-        self._reloading = Reloading(self._settings, self._env_file, self._guard, parts, self._journal)
+        self._reloading = Reloading(
+            self._settings,
+            self._env_file,
+            guard=self._guard,
+            parts=parts,
+            control=self._control,
+            journal=self._journal,
+        )
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from random import randrange
 
 from amiguard.administration import Administration
@@ -19,7 +21,19 @@ from amiguard.judge import Counters, Judge
 from amiguard.model import AllowOrigin, Origin, Target
 from amiguard.outages import Outages
 from amiguard.policy import Policy
-from amiguard.ports import Clock, Firewall, Fleet, Notice, NoticeKind, Notifier, Position, Saved, Source, Store
+from amiguard.ports import (
+    Clock,
+    Firewall,
+    Fleet,
+    Notice,
+    NoticeKind,
+    Notifier,
+    Position,
+    Saved,
+    Source,
+    Store,
+    Successor,
+)
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.sentence import Chance
@@ -129,6 +143,10 @@ class Guard:
             FirewallError: the kernel refused; everything is as before.
         """
         await self._enforcement.relocate(firewall)
+
+    def moving(self, store: Successor, source: Path) -> AbstractAsyncContextManager[None]:
+        """Remember in another store; see `Recorder.moving`. Raises StoreError."""
+        return self._recorder.moving(store, source)
 
     async def close(self) -> None:
         """Bring what is decided into the kernel and the store; the bans stay in the kernel."""

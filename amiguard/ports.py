@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from amiguard.journal import Action
@@ -215,6 +216,16 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Flush and free."""
+
+
+class Successor(Store, Protocol):
+    """A store that takes the place of another one of its kind."""
+
+    async def open_as_copy(self, source: Path) -> None:
+        """Open it with all that the store at `source` remembers. Raises StoreError: nothing is overwritten."""
+
+    async def discard(self) -> None:
+        """Close it and remove the copy that `open_as_copy` made."""
 
 
 class NoticeKind(StrEnum):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
 from amiguard.model import Allowed, Phone
-from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Resolved, Saved, Store
+from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Resolved, Saved, Store, Successor
 
 BATCH = 1_000
 MAX_WAITING = 50_000
@@ -35,6 +37,8 @@ class Recorder:
         self._waiting: list[Change] = []
         self._most = MAX_WAITING
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        """Held while the store is in use, or another takes its place."""
 
     @property
     def waiting(self) -> int:
@@ -73,6 +77,38 @@ class Recorder:
 
     async def flush(self) -> bool:
         """Write one batch; tell whether the store took it."""
+        async with self._writing:
+            return await self._flush()
+
+    @asynccontextmanager
+    async def moving(self, store: Successor, source: Path) -> AsyncIterator[None]:
+        """Remember in `store` once the body is done, with all that the present one at `source` remembers.
+
+        What changes meanwhile waits. Where the body fails, the present one stays. If that could never be opened, all
+        that is known waits to be written; then the new one is taken as it is, as by a start.
+
+        Raises:
+            StoreError: the new one can't be used, or the present one can't be read.
+        """
+        async with self._writing:
+            copied, saved = self._opened, Saved()
+            if copied:
+                await store.open_as_copy(source)
+            else:
+                saved = await store.open(self._clock())
+            try:
+                yield
+            except BaseException:
+                await (store.discard() if copied else store.close())
+                raise
+            old, self._store, self._opened = self._store, store, True
+            with suppress(StoreError):  # whatever ails it, all that it held is in the new one
+                await old.close()
+        if not copied:
+            self._restore(saved)
+        await self.flush()
+
+    async def _flush(self) -> bool:
         batch = self._waiting[:BATCH]
         try:
             if not self._opened:
@@ -98,7 +134,8 @@ class Recorder:
                 Action.STORE_FAILED, "changes are lost: the database refused them", changes=len(self._waiting)
             )
         try:
-            await self._store.close()
+            async with self._writing:
+                await self._store.close()
         except StoreError as error:
             self._failed(error)
 

@@ -19,7 +19,7 @@ from amiguard.fleet.settings import FleetSettings
 from amiguard.guard import Guard
 from amiguard.journal import Action, Journal
 from amiguard.notifiers.settings import MailSettings, WebhookSettings
-from amiguard.ports import Clock, Country, Firewall, Fleet, Notifier, Position
+from amiguard.ports import Clock, Country, Firewall, Fleet, Notifier, Position, Successor
 from amiguard.settings import Settings
 from amiguard.settings.groups.fleet import server_of
 
@@ -236,6 +236,13 @@ def _fleet_installed() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise SettingsError([f"AMIGUARD_REDIS_URL needs amiguard[fleet], which is not installed: {error}"]) from error
+
+
+def store_of(settings: Settings, journal: Journal) -> Successor:
+    """Return what remembers bans over restarts."""
+    from amiguard.stores.sqlite import SqliteStore
+
+    return SqliteStore(settings.database, journal, times=settings.recidive > 0)
 
 
 def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import secrets
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -44,15 +45,28 @@ async def no_other_site(request: web.Request, handler: Handler) -> web.StreamRes
     return await handler(request)
 
 
-def admitting(token: str) -> Middleware:
+class Token:
+    """What is to be shown, which may change; "" lets everybody in who names a loopback host."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def invalidate(self) -> None:
+        """Let nobody in any more."""
+        self.value = secrets.token_hex()
+
+
+def admitting(token: Token) -> Middleware:
     """Return the middleware for TCP: who shows the token may; where there is none, who names a loopback host."""
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not token:
+        if not token.value:
             if not _is_loopback(request.headers.getall("Host", [])):
                 raise Refused("this is another host; without AMIGUARD_HTTP_TOKEN only loopback addresses are", 421)
-        elif not (request.path in OPEN or is_page(request.path) or _shows(token, request.headers.getall(AUTH, []))):
+        elif not (
+            request.path in OPEN or is_page(request.path) or _shows(token.value, request.headers.getall(AUTH, []))
+        ):
             raise Refused("who asks must show the token: Authorization: Bearer TOKEN", 401)
         return await handler(request)
 

@@ -6,6 +6,8 @@ import grp
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from amiguard.errors import ControlError
@@ -73,6 +75,29 @@ def share(path: Path, group: str) -> str:
     except OSError as error:
         return f"the socket can't be given to group {group}: {error.strerror}"
     return ""
+
+
+@contextmanager
+def regrouped(path: Path, group: str) -> Iterator[None]:
+    """Let the members of another group use the socket ("": of the own one), unless the body fails.
+
+    Raises:
+        ControlError: they can't.
+    """
+    try:
+        before = path.stat().st_gid
+        if not group:
+            os.chown(path, -1, os.getegid())
+    except OSError as error:
+        raise ControlError(f"the socket {path} can't change its group: {error.strerror}") from error
+    if group and (problem := share(path, group)):
+        raise ControlError(problem)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            os.chown(path, -1, before)
+        raise
 
 
 def clear(path: Path) -> None:

@@ -7,15 +7,17 @@ there, 405 not that method, 408 too slow, 409 is in the allowlist, 410 this list
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from typing import cast
 
 from aiohttp import web
 
 from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled, Metrics, Reload
-from amiguard.control.gate import admitting, no_other_site
-from amiguard.control.listening import listen, listen_tcp, share
+from amiguard.control.gate import no_other_site
+from amiguard.control.listening import listen, regrouped, share
 from amiguard.control.routes.allow import AllowRoutes
 from amiguard.control.routes.bans import BanRoutes
 from amiguard.control.routes.documents import DocumentRoutes
@@ -26,6 +28,7 @@ from amiguard.control.routes.reload import ReloadRoutes
 from amiguard.control.service import Service
 from amiguard.control.settings import ControlSettings
 from amiguard.control.stream import Stream
+from amiguard.control.tcp import TcpDoor
 from amiguard.control.timeline import Minute, Timeline
 from amiguard.errors import ControlError
 from amiguard.journal import Action, Journal
@@ -71,10 +74,11 @@ class ControlServer:
             *DocumentRoutes().table(),
             *([] if reload is None else ReloadRoutes(reload, audit).table()),
         ]
-        self._services = [Service([no_other_site], self._routes, journal, patience)]
-        if settings.http is not None:
-            self._services.append(Service([admitting(settings.token), no_other_site], self._routes, journal, patience))
+        self._unix = Service([no_other_site], self._routes, journal, patience)
+        self._tcp = TcpDoor(lambda gate: Service([gate, no_other_site], self._routes, journal, patience))
         self._inode = 0
+        self._problem = ""
+        """Why the group may not use the socket; empty where it may."""
         self._sampling: asyncio.Task[None] | None = None
 
     def routes(self) -> list[tuple[str, str]]:
@@ -88,33 +92,50 @@ class ControlServer:
             ControlError: another amiguard answers there, or one of them can't be opened.
         """
         socket, http = self._settings.socket, self._settings.http
-        listeners = [listen(socket)]
+        listener = listen(socket)
         self._inode = socket.lstat().st_ino
-        problem = share(socket, self._settings.group) if self._settings.group else ""
+        self._problem = share(socket, self._settings.group) if self._settings.group else ""
         try:
-            if http is not None:
-                listeners.append(listen_tcp(http.host, http.port))
-            for service, listener in zip(self._services, listeners, strict=True):
-                await service.start(listener)
+            tcp = self._tcp.listener(http)
         except ControlError:
-            listeners[0].close()
+            listener.close()
             await self.close()
             raise
-        self._journal.write(
-            Action.CONTROL_OPENED,
-            f"commands are taken at {socket}" + (f"; for root and the own user only: {problem}" if problem else ""),
-            path=str(socket),
-            group="" if problem else self._settings.group,
-            http="" if http is None else f"{http.host} port {http.port}",
-        )
+        await self._unix.start(listener)
+        await self._tcp.change(http, self._settings.token, tcp)
+        self._tell()
         self._sampling = asyncio.get_running_loop().create_task(self._sample())
+
+    @asynccontextmanager
+    async def changing(self, settings: ControlSettings) -> AsyncIterator[None]:
+        """Be reached by other settings once the body is done; where it fails, nothing has changed.
+
+        The socket's path is what stays. Event streams end that an earlier token opened.
+
+        Raises:
+            ControlError: the new port can't be opened, or the group can't be given the socket.
+        """
+        before, path = self._settings, self._settings.socket
+        listener = self._tcp.listener(settings.http)
+        try:
+            with regrouped(path, settings.group) if settings.group != before.group else nullcontext():
+                yield
+        except BaseException:
+            if listener is not None:
+                listener.close()
+            raise
+        self._settings = replace(settings, socket=path)
+        if settings.group != before.group:
+            self._problem = ""
+        await self._tcp.change(settings.http, settings.token, listener)
+        self._tell()
 
     async def close(self) -> None:
         """Take no more requests, give those in progress a moment, and remove the socket."""
         if not self._inode:
             return
-        for service in self._services:
-            service.shut()
+        self._unix.shut()
+        self._tcp.shut()
         try:
             if self._settings.socket.lstat().st_ino == self._inode:
                 self._settings.socket.unlink()
@@ -124,8 +145,8 @@ class ControlServer:
         self._stream.close()
         if self._sampling is not None:
             self._sampling.cancel()
-        for service in self._services:
-            await service.close()
+        await self._unix.close()
+        await self._tcp.close()
 
     def minutes(self) -> Sequence[Minute]:
         """Return the timeline, up to now."""
@@ -133,6 +154,16 @@ class ControlServer:
         now = self._clock()
         self._timeline.note(now, totals.get("failures", 0), totals.get("bans", 0))
         return self._timeline.minutes(now)
+
+    def _tell(self) -> None:
+        path, http, problem = self._settings.socket, self._settings.http, self._problem
+        self._journal.write(
+            Action.CONTROL_OPENED,
+            f"commands are taken at {path}" + (f"; for root and the own user only: {problem}" if problem else ""),
+            path=str(path),
+            group="" if problem else self._settings.group,
+            http="" if http is None else f"{http.host} port {http.port}",
+        )
 
     async def _sample(self) -> None:
         while True:

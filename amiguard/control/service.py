@@ -16,6 +16,7 @@ from amiguard.control.connections import Connections
 from amiguard.control.middleware import answering, protect
 from amiguard.control.pacing import Pacer, pacing
 from amiguard.control.requests import BODY
+from amiguard.control.routes.events import WATCHERS, end_streams
 from amiguard.journal import Journal
 
 GRACE = 2.0
@@ -45,6 +46,8 @@ class Service:
         outer = [answering(self._connections, journal), pacing(Pacer())]
         self._app = web.Application(middlewares=[*outer, *gates], client_max_size=BODY)
         self._app.on_response_prepare.append(protect)
+        self._app[WATCHERS] = set()
+        self._app.on_shutdown.append(end_streams)
         self._app.add_routes(routes)
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -65,6 +68,10 @@ class Service:
         create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
         self._server = await create(accept, sock=listener, backlog=AT_ONCE)
         listener.listen(QUEUE)
+
+    async def end_streams(self) -> None:
+        """Let the event streams end of all who came in by this door."""
+        await end_streams(self._app)
 
     def shut(self) -> None:
         """Let nobody else in."""

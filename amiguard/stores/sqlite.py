@@ -25,6 +25,7 @@ from amiguard.model import Allowed, AllowOrigin, Ban, Phone, Target, Timestamp
 from amiguard.policy import RECIDIVE_FINDTIME
 from amiguard.ports import Change, Disallowed, Ended, Position, Resolved, Saved
 from amiguard.stores import schema
+from amiguard.stores.copying import copy
 from amiguard.stores.faults import explained
 from amiguard.stores.rows import Row, bans_of, position_of, position_row, row_of, times_of
 
@@ -87,6 +88,24 @@ class SqliteStore:
         for ban in ended:
             self._journal.write(Action.EXPIRE, "the ban ended while amiguard was not running", ban=ban)
         return saved
+
+    async def open_as_copy(self, source: Path) -> None:
+        """Make the database as a copy of the one at `source`, to which nobody may write meanwhile, and open it.
+
+        Raises:
+            StoreError: as `copying.copy`.
+        """
+        await copy(source, self._path)
+        with explained(self._path):
+            self._connection = await aiosqlite.connect(self._path, timeout=self._patience, isolation_level=None)
+            for pragma in SET_UP:
+                await self._connection.execute(pragma)
+
+    async def discard(self) -> None:
+        """Close the database and remove its file."""
+        await self.close()
+        with explained(self._path):
+            self._path.unlink(missing_ok=True)
 
     async def write(self, changes: Sequence[Change]) -> None:
         """Write these changes in one transaction; of several on one target or file the last one holds."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from tests.lab.daemon import Daemon
 from tests.lab.fakeami import Script
 from tests.lab.guessing import attacker
 from tests.lab.logwriter import NUMBER, line
+from tests.lab.ports import free_port
 from tests.lab.stage import SECRET, Stage
 from tests.lab.waiting import until
 
@@ -24,6 +29,7 @@ pytestmark = pytest.mark.netns
 
 ATTACKER, NEIGHBOUR = "198.18.0.7", "198.18.0.8"
 COUNTRIES = Path(__file__).parents[1] / "data/countries.mmdb"
+OLD, NEW = "Canary-0815-old-token", "Canary-0815-new-token"
 WRONG = "Canary-1337-which-is-wrong"
 
 
@@ -107,16 +113,100 @@ async def test_one_wrong_setting_keeps_all_others_out_too(reloaded: Reloaded, pl
     assert WRONG not in daemon.log.read_text()
 
 
-@pytest.mark.parametrize("name", ["CONTROL_SOCKET", "DATABASE"])
-async def test_what_needs_a_restart_is_named(reloaded: Reloaded, place: Stage, name: str) -> None:
+async def test_what_needs_a_restart_is_named(reloaded: Reloaded, place: Stage) -> None:
     daemon = await reloaded.up()
 
-    problem = await reloaded.refused(MAXRETRY="1", **{name: str(place.site.folder / "elsewhere")})
+    problem = await reloaded.refused(MAXRETRY="1", CONTROL_SOCKET=str(place.site.folder / "elsewhere"))
 
-    assert problem == f"AMIGUARD_{name} can't change without a restart"
+    assert problem == "AMIGUARD_CONTROL_SOCKET can't change without a restart"
     await place.guess(ATTACKER)
     await daemon.told("failure")
     assert daemon.lines("ban") == []
+
+
+async def test_a_token_rotates_while_bans_and_counts_stay(reloaded: Reloaded, place: Stage) -> None:
+    port = free_port()
+    daemon = await reloaded.up(HTTP_LISTEN=f"127.0.0.1:{port}", HTTP_TOKEN=OLD)
+    await place.guess(ATTACKER, times=5)
+    await place.guess(NEIGHBOUR, times=4)
+    await daemon.told("failure", 9)
+    with _watching(place, port, OLD) as events:
+        assert await reloaded.change(HTTP_TOKEN=NEW) == ["AMIGUARD_HTTP_TOKEN"]
+
+        await until(lambda: _ended(events), what="the end of the old token's event stream")
+    assert (_status(place, port, OLD), _status(place, port, NEW)) == (401, 200)
+    assert not await place.arrives(ATTACKER)
+    await place.guess(NEIGHBOUR)
+    await daemon.told("ban", 2)
+    assert OLD not in daemon.log.read_text()
+    assert NEW not in daemon.log.read_text()
+
+
+async def test_a_port_moves_and_one_that_is_taken_keeps_the_old_one(reloaded: Reloaded, place: Stage) -> None:
+    first, second, taken = free_port(), free_port(), place.server.port
+    daemon = await reloaded.up(HTTP_LISTEN=f"127.0.0.1:{first}", HTTP_TOKEN=OLD)
+
+    problem = await reloaded.refused(HTTP_LISTEN=f"127.0.0.1:{taken}", HTTP_TOKEN=NEW, MAXRETRY="1")
+
+    assert f"can't listen on 127.0.0.1 port {taken}: Address already in use" in problem
+    assert (_status(place, first, OLD), _status(place, first, NEW)) == (200, 401)
+    await place.guess(ATTACKER)
+    await daemon.told("failure")
+    assert daemon.lines("ban") == []
+
+    await reloaded.change(HTTP_LISTEN=f"127.0.0.1:{second}", HTTP_TOKEN=OLD, MAXRETRY="5")
+    assert _status(place, second, OLD) == 200
+    with pytest.raises(ConnectionRefusedError):
+        _status(place, first, OLD)
+
+
+async def test_the_socket_is_given_to_another_group(reloaded: Reloaded, place: Stage) -> None:
+    await reloaded.up(CONTROL_GROUP="")
+    socket = place.site.folder / "control.sock"
+
+    await reloaded.change(CONTROL_GROUP="daemon")
+    assert socket.group() == "daemon"
+
+    assert "there is no group nosuch" in await reloaded.refused(CONTROL_GROUP="nosuch")
+    assert socket.group() == "daemon"
+
+
+async def test_the_database_moves_with_all_that_is_known(reloaded: Reloaded, place: Stage) -> None:
+    daemon = await reloaded.up()
+    new = place.site.folder / "elsewhere" / "moved.db"
+    await place.guess(ATTACKER, times=5)
+    await place.guess(NEIGHBOUR, times=4)
+    await daemon.told("failure", 9)
+    await daemon.control.allow(Target("203.0.113.9"), "office")
+
+    assert "AMIGUARD_DATABASE" in await reloaded.change(DATABASE=str(new))
+    await place.guess(NEIGHBOUR)
+    await daemon.told("ban", 2)
+    daemon.kill()
+    reloaded.daemon = await place.site.up()
+
+    assert {*place.site.kernel()} == {ATTACKER, NEIGHBOUR}
+    assert "203.0.113.9" in place.site.allowed()
+    assert daemon.lines("store-failed", "unban", "expire") == []
+
+
+async def test_a_place_where_no_database_can_be_changes_nothing(reloaded: Reloaded, place: Stage) -> None:
+    daemon = await reloaded.up()
+    precious, port = place.site.folder / "precious", free_port()
+    precious.write_text("precious")
+
+    problem = await reloaded.refused(DATABASE=str(precious), HTTP_LISTEN=f"127.0.0.1:{port}")
+
+    assert problem.startswith(f"the database can't move: {precious} is there already: move it away, or restart ")
+    assert precious.read_text() == "precious"
+    with pytest.raises(ConnectionRefusedError):
+        _status(place, port, "")
+    await place.guess(ATTACKER, times=5)
+    await daemon.told("ban")
+    reloaded.write(DATABASE=str(place.site.database))
+    daemon.kill()
+    await place.site.up()
+    assert [*place.site.kernel()] == [ATTACKER]
 
 
 async def test_who_is_allowed_by_a_reload_is_let_through_and_who_no_longer_is_can_be_banned(
@@ -268,6 +358,40 @@ async def test_the_own_log_changes_its_level(reloaded: Reloaded, place: Stage) -
     await place.guess(ATTACKER, times=5)
     await daemon.told("ban")
     assert daemon.lines("failure") == []
+
+
+def _status(place: Stage, port: int, token: str) -> int:
+    """Ask over TCP, and return HTTP's status."""
+    with place.namespace.entered():
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.connect()
+    with closing(connection):
+        connection.request("GET", "/api/v1/status", headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+
+
+@contextmanager
+def _watching(place: Stage, port: int, token: str) -> Iterator[socket.socket]:
+    """Open the event stream over TCP."""
+    with place.namespace.entered():
+        watcher = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with watcher:
+        request = (
+            f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        )
+        watcher.sendall(request.encode())
+        assert watcher.recv(64).startswith(b"HTTP/1.1 200 ")
+        watcher.setblocking(False)
+        yield watcher
+
+
+def _ended(watcher: socket.socket) -> bool:
+    try:
+        while watcher.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _told(address: str, number: int) -> bytes:

@@ -12,13 +12,9 @@ from amiguard.settings import Settings, load
 from amiguard.wiring import hand_on_letters
 
 
-def test_every_setting_can_be_reloaded_but_where_the_daemon_is_reached_and_what_it_remembers_in() -> None:
+def test_every_setting_can_be_reloaded_but_where_the_daemon_and_its_fleet_are_reached() -> None:
     assert Settings.model_fields.keys() - LIVE == {
         "control_socket",
-        "control_group",
-        "http_listen",
-        "http_token",
-        "database",
         "redis_url",
         "fleet_node",
         "fleet_prefix",

@@ -18,6 +18,15 @@ HEARTBEAT = 15.0
 STUCK = 10.0
 """Seconds that a watcher may take nothing at all before it is cut."""
 
+WATCHERS: web.AppKey[set[Watcher]] = web.AppKey("watchers", set)
+"""Who watches by one door."""
+
+
+async def end_streams(app: web.Application) -> None:
+    """Let everybody's stream end who watches by this door."""
+    for watcher in app[WATCHERS]:
+        watcher.end()
+
 
 class EventRoutes:
     """What happens."""
@@ -33,8 +42,9 @@ class EventRoutes:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         with self._stream.watching(read_after(request.query, request.headers)) as watcher:
-            await response.prepare(request)
+            request.app[WATCHERS].add(watcher)
             try:
+                await response.prepare(request)
                 while chunk := await _next(watcher):
                     async with asyncio.timeout(STUCK):
                         await response.write(chunk)
@@ -43,6 +53,8 @@ class EventRoutes:
                     request.transport.abort()
             except ConnectionError:
                 pass
+            finally:
+                request.app[WATCHERS].discard(watcher)
         return response
 
     async def _minutes(self, _: web.Request) -> web.Response:
