@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AsyncExitStack
+
 import pytest
 
+from tests.lab.daemon import ROOT
 from tests.lab.fakeami import Script
+from tests.lab.receiver import Receiver, receiving
 from tests.lab.stage import SECRET, Stage
+from tests.lab.waiting import until
 
 pytestmark = pytest.mark.netns
 
 PASSWORD = "Canary-0815-of-the-mail-server"
 TOKEN = "Canary-1147-of-the-webhook-url"
 SIGNING = "Canary-2292-of-the-webhook"
+BEARER = "Canary-3306-of-the-control-interface"
+SHARED = "Canary-4418-of-the-fleet"
+SECRETS = (SECRET, PASSWORD, TOKEN, SIGNING, BEARER, SHARED)
 ATTACKER = "198.18.0.7"
+HTTP = "127.0.0.1:8585"
+DOCUMENTS = ("/", "/healthz", "/readyz", "/metrics", *(f"/api/v1/{name}" for name in (
+    "status", "bans", "allow", "timeline", "openapi.json", f"offenders/{ATTACKER}",
+)))  # fmt: skip
+COMMANDS = (("status",), ("banned",), ("allow",), ("show", ATTACKER), ("check",))
+REFUSED = {
+    "WEBHOOK_URL": f"ftp://user:{TOKEN}@127.0.0.1/{TOKEN}",
+    "HTTP_TOKEN": "Canary-short",
+}
+"""Values that no daemon starts with."""
 
 
 def mail(place: Stage) -> None:
@@ -24,6 +43,9 @@ def mail(place: Stage) -> None:
         "WHOIS": "false",
         "WEBHOOK_URL": f"http://user:{TOKEN}@127.0.0.1:1/{TOKEN}?auth={TOKEN}",
         "WEBHOOK_SECRET": SIGNING,
+        "HTTP_LISTEN": HTTP,
+        "HTTP_TOKEN": BEARER,
+        "REDIS_URL": f"redis://:{SHARED}@127.0.0.1:1/0",
         "LOG_LEVEL": "debug",
     }
 
@@ -31,6 +53,20 @@ def mail(place: Stage) -> None:
 def left_behind(place: Stage) -> bytes:
     """Return everything that lies in the daemon's folder: logs, errors, database, spool."""
     return b"".join(path.read_bytes() for path in place.site.folder.rglob("*") if path.is_file())
+
+
+def answered(place: Stage, path: str, token: str) -> str:
+    """Return what the control interface answers over TCP, its headers too."""
+    curl = ["curl", "-si", "--max-time", "5", "-H", f"Authorization: Bearer {token}", f"http://{HTTP}{path}"]
+    return place.namespace.run(curl).stdout
+
+
+def printed(place: Stage, *command: str) -> str:
+    """Return all that a command writes."""
+    environment = [f"{name}={value}" for name, value in place.site.environment.items()]
+    argv = ["env", "-C", str(ROOT), *environment, sys.executable, "-m", "amiguard", *command, "--json"]
+    done = place.namespace.run(argv, check=False)
+    return done.stdout + done.stderr
 
 
 async def test_secrets_are_in_no_log_no_argument_and_no_file(place: Stage) -> None:
@@ -47,9 +83,52 @@ async def test_secrets_are_in_no_log_no_argument_and_no_file(place: Stage) -> No
     assert await daemon.stop() == 0
 
     assert place.server.logins[0]["Secret"] == SECRET
-    for secret in (SECRET, PASSWORD, TOKEN, SIGNING):
+    for secret in SECRETS:
         assert secret.encode() not in arguments + left_behind(place)
         assert secret not in status
+
+
+async def test_secrets_are_in_no_answer_of_the_control_interface_and_in_no_output(place: Stage) -> None:
+    mail(place)
+    daemon = await place.site.up()
+    await place.guess(ATTACKER, times=5)
+    await daemon.told("ban")
+    right = {path: answered(place, path, BEARER) for path in DOCUMENTS}
+    wrong = [answered(place, path, f"{BEARER}x") for path in DOCUMENTS]
+    outputs = {command: printed(place, *command) for command in COMMANDS}
+    assert await daemon.stop() == 0
+
+    assert {path: text.split(" ", 2)[1] for path, text in right.items()} == dict.fromkeys(DOCUMENTS, "200")
+    assert {command for command, text in outputs.items() if not text.startswith(("{", "["))} == set()
+    for secret in SECRETS:
+        assert [text for text in [*right.values(), *wrong, *outputs.values()] if secret in text] == []
+
+
+async def test_what_is_posted_holds_no_secret(place: Stage) -> None:
+    async with AsyncExitStack() as stack:
+        with place.namespace.entered():
+            receiver = await stack.enter_async_context(receiving(Receiver()))
+        mail(place)
+        place.site.settings["WEBHOOK_URL"] = f"{receiver.url}&auth={TOKEN}"
+        daemon = await place.site.up()
+        await place.guess(ATTACKER, times=5)
+        await until(lambda: len(receiver.got) >= 2, what="the webhooks of start and ban")
+        assert await daemon.stop() == 0
+
+    assert all(TOKEN in posted.path for posted in receiver.got)
+    for posted in receiver.got:
+        assert [secret for secret in SECRETS if secret in f"{posted.headers}{posted.body!r}"] == []
+
+
+@pytest.mark.parametrize("setting", REFUSED)
+async def test_a_refused_setting_is_not_shown(place: Stage, setting: str) -> None:
+    mail(place)
+    place.site.settings[setting] = REFUSED[setting]
+
+    told = printed(place, "check")
+
+    assert f"AMIGUARD_{setting}" in told
+    assert "Canary" not in told
 
 
 async def test_a_refused_login_does_not_tell_the_secret(place: Stage) -> None:

@@ -25,5 +25,5 @@ class Row(NamedTuple):
 def rows() -> list[Row]:
     """Return the table's rows; the first is about everything that no other names."""
     _, _, table = DOCUMENT.read_text().partition("| attack | AMI |")
-    lines = (line.split(" | ") for line in table.splitlines()[2:] if line.startswith("| "))
+    lines = (line.split(" | ") for line in table.partition("\n\n")[0].splitlines()[2:])
     return [Row(tuple(line[1:5]), tuple(re.findall(r"`([^`]+)`", line[5]))) for line in lines]

@@ -68,3 +68,27 @@ def test_every_action_is_written_by_some_part_and_by_no_other_name() -> None:
     parts = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "logs"]
 
     assert set().union(*map(uses, parts)) == {action.name for action in Action}
+
+
+def promises() -> list[list[str]]:
+    """The cells of each row of the table of promises: promise, how, proved by."""
+    _, _, table = (DOCS / "security.md").read_text().partition("| promise | how | proved by |\n")
+    rows = table.partition("\n\n")[0].splitlines()[1:]
+    return [re.split(r" \| ", row.strip("| ")) for row in rows]
+
+
+@pytest.mark.parametrize("row", promises(), ids=lambda row: row[0][:60])
+def test_every_promise_names_tests_that_exist(row: list[str]) -> None:
+    _, _, proof = row
+    named = [DOCS.parent / name for name in re.findall(r"`([^`]+)`", proof)]
+
+    assert named
+    for path in named:
+        assert path.is_relative_to(DOCS.parent / "tests")
+        assert list(path.rglob("test_*.py") if path.is_dir() else path.parent.glob(path.name)), path
+
+
+def test_the_documents_name_only_tests_that_exist() -> None:
+    for document in DOCS.glob("*.md"):
+        for name in re.findall(r"`(tests/[a-z0-9_/.]+)`", document.read_text()):
+            assert (DOCS.parent / name).exists(), f"{document.name}: {name}"
