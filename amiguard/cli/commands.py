@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typer
 
-from amiguard.cli import bans, exempting, life, looking_back, migrating, watching
+from amiguard.cli import bans, exempting, fleet, life, looking_back, migrating, watching
 
 app = typer.Typer(
     name="amiguard",
@@ -30,6 +30,7 @@ for command in (
     watching.show,
     watching.tail,
     watching.reload,
+    fleet.fleet,
 ):
     app.command()(command)
 app.command()(migrating.import_fail2ban)

@@ -21,6 +21,7 @@ Cell = tuple[str, str]
 """A text, and rich's style for it."""
 
 ALLOWED = ("address", "says", "comment", "until")
+NODES = ("node", "version", "heard of")
 BANS = ("address", "country", "left", "reason", "failures", "before", "dropped", "tried")
 SOMETIMES = frozenset({"country", "dropped"})
 """Columns that are left out where nothing of it is known of any ban."""
@@ -110,6 +111,11 @@ def allowed_row(allowed: Mapping[str, Any]) -> list[Cell]:
         (allowed["comment"], ""),
         (allowed["until"] or "", ""),
     ]
+
+
+def node_row(node: Mapping[str, Any]) -> list[Cell]:
+    """Return a node of the fleet as a row of the table."""
+    return [(node["node"], "bold"), (node["version"], ""), (f"{timedelta(seconds=node['seen'])} ago", "")]
 
 
 def progress(items: Sequence[Item], what: str) -> Iterable[Item]:

@@ -6,13 +6,14 @@ import asyncio
 
 from tests.bench import bench_firewall, bench_follow, bench_ipset, bench_loglines
 from tests.bench.control import control
+from tests.bench.fleet import sharing
 from tests.bench.flood import flood
 from tests.bench.forged import forged
 from tests.bench.reaction import reaction
 from tests.bench.restore import restore
 from tests.bench.table import machine, show
 
-PARTS = {"reaction": reaction, "flood": flood, "start": restore, "forged": forged, "control": control}
+PARTS = {"reaction": reaction, "flood": flood, "start": restore, "forged": forged, "control": control, "fleet": sharing}
 
 
 def main() -> None:

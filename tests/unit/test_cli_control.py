@@ -205,3 +205,30 @@ async def test_who_has_no_daemon_is_told_so_by_every_command_that_needs_one(tmp_
         ended = await nobody(*command, input="192.0.2.1\n")
         assert (ended.code, ended.out) == (3, ""), command
         assert ended.err.startswith(f"amiguard: the daemon can't be reached at {tmp_path}{os.sep}nobody.sock: ")
+
+
+async def test_a_node_tells_of_its_fleet_and_fails_while_redis_does_not_answer(
+    amiguard: Shell, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {"up": True, "error": "", "waiting": 2, "nodes": []}
+    told["nodes"] = [{"node": "pbx1", "version": "0.1.0", "seen": 3}]
+    monkeypatch.setattr(guard, "status", lambda: {"ready": True, "fleet": told})
+
+    shown = await amiguard("fleet", "status")
+    assert (shown.code, shown.err) == (0, "")
+    assert [re.split(r" {2,}", line) for line in shown.out.splitlines()] == [
+        ["up", "yes"],
+        ["error", "-"],
+        ["waiting", "2"],
+        ["pbx1", "0.1.0", "0:00:03 ago"],
+    ]
+    assert json.loads((await amiguard("fleet", "status", "--json")).out) == told
+
+    told["up"] = False
+    assert (await amiguard("fleet", "status")).code == 1
+
+
+async def test_a_node_that_is_alone_says_so(amiguard: Shell, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "status", lambda: {"ready": True, "fleet": None})
+    alone = await amiguard("fleet", "status")
+    assert (alone.code, alone.err) == (1, "amiguard: this node is alone: AMIGUARD_REDIS_URL is empty\n")
