@@ -6,6 +6,7 @@
 #   make chaos    what it withstands: each fault, then many at once in floods, for AMIGUARD_CHAOS_SECONDS (as root)
 #   make lint     formatting, types, layers
 #   make fmt      repair the formatting
+#   make sbom     what an installation with all extras holds, as CycloneDX, in build/amiguard.cdx.json
 #   make setup    only the set-up
 #   make clean    remove what make made here; the tests' Debian chroots stay in ~/.cache/amiguard
 #
@@ -18,6 +19,9 @@ PYTHON = $(shell for p in $(PYTHONS); do $$p $(MODERN) 2>/dev/null && { echo $$p
 RUN = .venv/bin/python
 # A venv works only where it was made, and with the Python that made it.
 READY := .venv/ready-$(shell { pwd; $(PYTHON) --version; } 2>&1 | cksum | cut -d ' ' -f 1)
+
+# What writes the bill of materials.
+CYCLONEDX = 7.5.0
 
 # What must be there, and the package that has it.
 DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
@@ -32,7 +36,7 @@ IN_TURN = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard
 
 HEADING = printf '\n== %s\n'
 
-.PHONY: setup test demo bench chaos lint fmt clean root venv-tools demo-tools test-tools
+.PHONY: setup test demo bench chaos lint fmt sbom clean root venv-tools demo-tools test-tools
 .NOTPARALLEL:
 
 setup: test-tools $(READY)
@@ -65,6 +69,17 @@ lint: $(READY)
 fmt: $(READY)
 	@$(RUN) -m ruff check --fix-only
 	@$(RUN) -m ruff format
+
+# In environments of their own, so that it lists what an installation holds, and no tool of ours.
+sbom: $(READY)
+	@$(PYTHON) -m venv --clear build/sbom-tool
+	@$(PYTHON) -m venv --clear --without-pip build/sbom
+	@build/sbom-tool/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==$(CYCLONEDX)
+	@build/sbom-tool/bin/python -m pip --python build/sbom/bin/python install --quiet --disable-pip-version-check \
+		-c constraints.txt '.[demo,fleet,geo]'
+	@build/sbom-tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --validate \
+		-o build/amiguard.cdx.json build/sbom/bin/python
+	@echo build/amiguard.cdx.json
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
