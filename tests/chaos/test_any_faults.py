@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter
 from contextlib import AsyncExitStack
 from itertools import islice
 
@@ -38,9 +37,9 @@ async def test_whatever_happens_nobody_who_was_banned_gets_in() -> None:
         while time.monotonic() < end:
             daemon = await _round(place, daemon, chance)
         assert await daemon.stop() == 0
-        bans = Counter(address for life in place.stage.site.lives for address in life.banned())
-        assert set(bans) >= set(place.dropped)
-        assert bans.most_common(1)[0][1] == 1
+        assert {address for life in place.stage.site.lives for address in life.banned()} >= set(place.dropped)
+        for life in place.stage.site.lives:  # the next life may ban again whom the database did not know
+            assert len(set(life.banned())) == len(life.banned())
 
 
 async def _round(place: Arena, daemon: Daemon, chance: random.Random) -> Daemon:
