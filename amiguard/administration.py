@@ -73,7 +73,8 @@ class Administration:
         self._alerting = alerting
         self._notifiers = notifiers
         self._clock = clock
-        self._fleet = fleet
+        self.fleet = fleet
+        """The other nodes, if there are any; a reload may name others."""
         self._started = clock()
         self._looking_up = asyncio.Lock()
 
@@ -232,7 +233,7 @@ class Administration:
                 "waiting": self._recorder.waiting,
             },
             "notifiers": [dict(notifier.status()) for notifier in self._notifiers],
-            "fleet": None if self._fleet is None else dict(self._fleet.status()),
+            "fleet": None if self.fleet is None else dict(self.fleet.status()),
             "bans": {"active": len(self._enforcement.active), "waiting": len(self._enforcement.waiting)},
             "jail": {"tracked": len(self._judge.rules.jail), "evicted": self._judge.rules.jail.evicted},
             "totals": {

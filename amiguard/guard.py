@@ -90,6 +90,8 @@ class Guard:
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
         """Where the edges tell who else is never banned."""
         self._sharing = None if fleet is None else self._shared(fleet)
+        self._told: asyncio.Task[None] | None = None
+        self._tasks: asyncio.TaskGroup
         self.observe = self._judge.observe
         """What the sources call with each event; see `Judge.observe`."""
         self.administration = self._administration(fleet)
@@ -125,7 +127,8 @@ class Guard:
 
     async def run(self) -> None:
         """Enforce decisions and record them until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as self._tasks:
+            tasks = self._tasks
             tasks.create_task(self._lift_what_is_allowed())
             tasks.create_task(self._enforcement.run())
             tasks.create_task(self._enforcement.interruption.run())
@@ -133,8 +136,7 @@ class Guard:
             tasks.create_task(self.exemptions.run())
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tick())
-            if self._sharing is not None:
-                tasks.create_task(self._sharing.run())
+            self._tell_others()
 
     async def relocate(self, firewall: Firewall) -> None:
         """Put every ban into another firewall, or into one that is laid out otherwise.
@@ -143,6 +145,21 @@ class Guard:
             FirewallError: the kernel refused; everything is as before.
         """
         await self._enforcement.relocate(firewall)
+
+    async def join(self, fleet: Fleet | None) -> None:
+        """Share bans with other nodes than before, or with none; what the earlier ones were not told yet, they hear."""
+        old, told = self._sharing, self._told
+        self._sharing = None if fleet is None else self._shared(fleet)
+        if told is not None:
+            told.cancel()
+            await asyncio.wait({told})
+        if old is not None and fleet is not None:
+            for change in old.fleet.untold():
+                fleet.publish(change)
+        if old is not None and fleet is None:
+            old.leave()
+        self.administration.fleet = fleet
+        self._tell_others()
 
     def moving(self, store: Successor, source: Path) -> AbstractAsyncContextManager[None]:
         """Remember in another store; see `Recorder.moving`. Raises StoreError."""
@@ -181,6 +198,9 @@ class Guard:
         return self._judge.counters
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    def _tell_others(self) -> None:
+        self._told = None if self._sharing is None else self._tasks.create_task(self._sharing.run())
 
     def _shared(self, fleet: Fleet) -> Sharing:
         return Sharing(fleet, self._enforcement, self._allowlist, self._judge, journal=self._journal, clock=self._clock)

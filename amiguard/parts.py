@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from amiguard.guard import Guard
 from amiguard.journal import Journal
-from amiguard.ports import Clock, Notifier, Position
+from amiguard.ports import Clock, Fleet, Notifier, Position
 from amiguard.settings import Settings
 from amiguard.watching import Trunks, Watching
 from amiguard.wiring import (
     ami_source,
+    fleet_of,
     hand_on_letters,
     hand_on_messages,
     handover_of,
@@ -80,6 +81,10 @@ class Parts:
     def rewatch(self, settings: Settings) -> None:
         """Let others never be banned, by other settings."""
         self._watching.reconfigure(settings)
+
+    def fleet_of(self, settings: Settings) -> Fleet | None:
+        """Return the other nodes that these settings name. Raises SettingsError: their library is missing."""
+        return fleet_of(settings, self._journal, self._clock)
 
     async def replace_ami(self, settings: Settings) -> None:
         """Hear Asterisk by other settings: the new connection takes over from the old one, without a gap."""

@@ -156,6 +156,9 @@ class Fleet(Protocol):
         """Tell and hear until cancelled; expected faults are retried inside. `own` returns this node's own running
         bans, to tell them again to a Redis that lost them; `reached` hears of failures that were too many."""
 
+    def untold(self) -> Sequence[Shared]:
+        """Return the changes that the others were not told yet."""
+
     def status(self) -> Mapping[str, object]:
         """Tell how it goes, JSON-able: at least `up`, `error`, `waiting` and `nodes`."""
 

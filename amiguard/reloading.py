@@ -20,6 +20,7 @@ from amiguard.settings import Settings, load
 from amiguard.settings.groups.asterisk import AsteriskGroup
 from amiguard.settings.groups.control import ControlGroup
 from amiguard.settings.groups.firewall import FirewallGroup
+from amiguard.settings.groups.fleet import FleetGroup
 from amiguard.settings.groups.jail import JailGroup
 from amiguard.settings.groups.journal import JournalGroup
 from amiguard.settings.groups.mail import MailGroup
@@ -36,10 +37,11 @@ JAIL = frozenset(JailGroup.model_fields) | frozenset(RulesGroup.model_fields)
 FIREWALL = frozenset(FirewallGroup.model_fields)
 NOTIFIERS = frozenset(MailGroup.model_fields) | frozenset(WebhookGroup.model_fields)
 CONTROL = frozenset(ControlGroup.model_fields) - {"control_socket"}
+FLEET = frozenset(FleetGroup.model_fields)
 STORE = frozenset(StoreGroup.model_fields)
 JOURNAL = frozenset(JournalGroup.model_fields)
-WATCHED = frozenset({"ignoreip", "ignoreself"}) | AMI | NOTIFIERS
-LIVE = JAIL | FIREWALL | LOG | AMI | NOTIFIERS | CONTROL | STORE | JOURNAL
+WATCHED = frozenset({"ignoreip", "ignoreself", "redis_url"}) | AMI | NOTIFIERS
+LIVE = JAIL | FIREWALL | LOG | AMI | NOTIFIERS | CONTROL | FLEET | STORE | JOURNAL
 """What can change while the daemon runs. The rest needs a restart: `docs/operations.md` names it."""
 
 
@@ -83,6 +85,7 @@ class Reloading:
         changed = {field for field in Settings.model_fields if getattr(old, field) != getattr(new, field)}
         if fixed := sorted(changed - LIVE):
             raise SettingsError([f"{variable(field)} can't change without a restart" for field in fixed])
+        fleet = self._parts.fleet_of(new) if changed & FLEET else None
         await self._take_what_can_fail(new, changed)
         self.settings = new
         self._guard.reconfigure(policy_of(new), new.ignored_targets, log_followed=bool(new.asterisk_log))
@@ -96,6 +99,8 @@ class Reloading:
             await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed)
         if changed & (AMI | {"protect_registered"}):
             await self._parts.replace_ami(new)
+        if changed & FLEET:
+            await self._guard.join(fleet)
         names = [variable(field) for field in Settings.model_fields if field in changed]
         what = f"new settings are in force: {', '.join(names)}" if names else "no setting has changed"
         self._journal.write(Action.SETTINGS_RELOADED, what, changed=names)

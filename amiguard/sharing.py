@@ -55,6 +55,11 @@ class Sharing:
                 self._quota.book(ban.target, ban.node)
         await self.fleet.run(self._take, self._own, self._reached)
 
+    def leave(self) -> None:
+        """Tell nobody any more."""
+        self._enforcement.ledger.share = lambda _: None
+        self._judge.share = lambda _: None
+
     def _publish(self, change: Shared) -> None:
         """Tell what this node decided itself: so nothing goes round in circles. A dry run decides nothing."""
         if isinstance(change, Ban) and (change.origin is Origin.FLEET or not self._enforcement.firewall.enforces):

@@ -90,6 +90,10 @@ class Node:
             await asyncio.sleep(_random.uniform(delay / 2, delay))
             delay = min(delay * 2, RETRY[1])
 
+    def untold(self) -> Sequence[Shared]:
+        """Return the changes that Redis has not taken yet."""
+        return self._outbox.peek(len(self._outbox))
+
     def status(self) -> Mapping[str, object]:
         """Tell how it goes; `nodes` lists who is there, with the seconds since he was heard of."""
         now = self._clock() + self._ahead

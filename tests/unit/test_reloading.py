@@ -12,14 +12,8 @@ from amiguard.settings import Settings, load
 from amiguard.wiring import hand_on_letters
 
 
-def test_every_setting_can_be_reloaded_but_where_the_daemon_and_its_fleet_are_reached() -> None:
-    assert Settings.model_fields.keys() - LIVE == {
-        "control_socket",
-        "redis_url",
-        "fleet_node",
-        "fleet_prefix",
-        "fleet_count",
-    }
+def test_every_setting_can_be_reloaded_but_where_the_daemon_is_reached() -> None:
+    assert Settings.model_fields.keys() - LIVE == {"control_socket"}
 
 
 async def test_mails_that_cant_be_moved_are_told_of_while_somebody_watches_the_log_live(tmp_path: Path) -> None:
