@@ -30,9 +30,11 @@ async def ours() -> tuple[list[float], float]:
         await firewall.ban([bans[number]], 0)
 
     taken = await one_by_one(SINGLE, ban)
+    await firewall.close()
+    await firewall.withdraw()
     many = list(Bans("100.%d.%d.%d", BULK))
     began = time.perf_counter()
-    await firewall.ban(many, 0)
+    await firewall.start([], many, 0)
     seconds = time.perf_counter() - began
     await firewall.close()
     return taken, seconds / BULK

@@ -69,8 +69,9 @@ class Ipset:
         for name, kind, version in allowed:
             await self._make(name, kind, version, counters=False)
         await self.allow(allow)
-        renewed = [one for one in BAN_SETS if not await self._make_ban_set(one)]
-        await self._put(bans, now, dict.fromkeys(renewed, True))
+        fresh = await self._make_all()
+        renewed = [] if fresh else [one for one in BAN_SETS if not await self._make_ban_set(one)]
+        await self._put(bans, now, renewed, fresh=fresh)
         for one in renewed:
             await self._exchange(one.text)
         names = [*(one.text for one in BAN_SETS), *(name for name, _, _ in allowed)]
@@ -93,7 +94,7 @@ class Ipset:
 
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Drop these targets for what remains of their bans at `now`; nothing remains: skipped."""
-        await self._put(bans, now, {})
+        await self._put(bans, now)
 
     async def unban(self, targets: Sequence[Target]) -> None:
         """Let these targets through again. The ban of a network that holds one of them is another ban, and stays."""
@@ -170,19 +171,22 @@ class Ipset:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    async def _put(self, bans: Sequence[Ban], now: Timestamp, renewed: Mapping[SetName, bool]) -> None:
-        """Put bans into their sets; into the spare one of those that are `renewed`."""
+    async def _put(
+        self, bans: Sequence[Ban], now: Timestamp, renewed: Collection[SetName] = (), *, fresh: bool = False
+    ) -> None:
+        """Put bans into their sets; into the spare one of those that are `renewed`. `fresh`: no set has an element."""
         for begin in range(0, len(bans), BATCH):
             packed: Packed = {}
             gone: Packed = {}
             for ban in {ban.target: ban for ban in bans[begin : begin + BATCH]}.values():
                 remaining = ban.remaining(now)
                 if remaining != 0:
-                    self._watching.put(ban, now)
                     one, keys = place(ban.target, absolute=ban.absolute)
+                    self._watching.put(one, ban, now)
                     seconds = 0 if remaining is None else -(-remaining // 1000)
                     packed.setdefault(one, {}).update({key: ipset.element(key, seconds) for key in keys})
-                    self._take_out(gone, ban.target, absolute=not ban.absolute)
+                    if not fresh:
+                        self._take_out(gone, ban.target, absolute=not ban.absolute)
             for one, elements in packed.items():
                 await self._do(ipset.add(spare(one.text) if one in renewed else one.text, elements.values()))
             for one, elements in gone.items():
@@ -193,6 +197,14 @@ class Ipset:
     def _take_out(gone: Packed, target: Target, *, absolute: bool) -> None:
         one, keys = place(target, absolute=absolute)
         gone.setdefault(one, {}).update({key: ipset.element(key, None) for key in keys})
+
+    async def _make_all(self) -> bool:
+        """Make every set of bans; False: at least one is there already."""
+        messages = [
+            ipset.create(one.text, one.kind, one.version, SIZE, counters=self._counters, new=True) for one in BAN_SETS
+        ]
+        made = [not isinstance(answer, Refused) for answer in await self._netlink.ask(messages)]
+        return all(made)
 
     async def _make_ban_set(self, one: SetName) -> bool:
         """Make a set, or keep the one that is there; False: that one can't be kept, and a spare one was made."""

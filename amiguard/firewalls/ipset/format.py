@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from amiguard.firewalls.netlinkformat import NFGENMSG, NLA_F_NESTED, Message, attribute, attributes
@@ -66,10 +66,10 @@ class Key(NamedTuple):
     prefix: int | None = None
 
 
-def create(name: str, kind: str, version: int, size: int, *, counters: bool) -> Message:
+def create(name: str, kind: str, version: int, size: int, *, counters: bool, new: bool = False) -> Message:
     """Create a set for at most `size` elements that may have time-outs, or keep the one that is there.
 
-    The kernel answers EEXIST where one of that name is there and of another kind."""
+    The kernel answers EEXIST where one of that name is there and of another kind, or is to be `new`."""
     flags = attribute(ATTR_CADT_FLAGS | NLA_F_NET_BYTEORDER, struct.pack(">I", FLAG_WITH_COUNTERS)) if counters else b""
     data = (
         attribute(ATTR_TIMEOUT | NLA_F_NET_BYTEORDER, struct.pack(">I", 0))
@@ -83,7 +83,7 @@ def create(name: str, kind: str, version: int, size: int, *, counters: bool) -> 
         + attribute(ATTR_FAMILY, bytes([family]))
         + attribute(ATTR_DATA | NLA_F_NESTED, data)
     )
-    return _message(f"the set {name}", CREATE, name, body)
+    return _message(f"the set {name}", CREATE, name, body)._replace(flags=NLM_F_EXCL if new else 0)
 
 
 def destroy(name: str) -> Message:
@@ -131,12 +131,30 @@ def list_set(name: str) -> Message:
 
 def element(key: Key, timeout: int | None = 0) -> bytes:
     """Pack one element that lives for so many seconds; 0 = for ever, None = it is only named."""
-    data = attribute(ATTR_IP | NLA_F_NESTED, attribute(IPADDR[len(key.packed)] | NLA_F_NET_BYTEORDER, key.packed))
-    if key.prefix is not None:
-        data += attribute(ATTR_CIDR, bytes([key.prefix]))
-    if timeout is not None:
-        data += attribute(ATTR_TIMEOUT | NLA_F_NET_BYTEORDER, struct.pack(">I", min(timeout, LONGEST)))
-    return attribute(ATTR_DATA | NLA_F_NESTED, data)
+    packed, prefix = key
+    head, pack = _FORMS[len(packed), prefix is not None, timeout is not None]
+    values = [packed] if prefix is None else [packed, _CIDR_HEAD, prefix]
+    return pack(head, *values) if timeout is None else pack(head, *values, _TIMEOUT_HEAD, min(timeout, LONGEST))
+
+
+_CIDR_HEAD = attribute(ATTR_CIDR, b"\0")[:4]
+_TIMEOUT_HEAD = attribute(ATTR_TIMEOUT | NLA_F_NET_BYTEORDER, bytes(4))[:4]
+
+
+def _form(length: int, *, network: bool, timed: bool) -> tuple[bytes, Callable[..., bytes]]:
+    """Return what stands before the key in an element of these parts, and what packs it with the rest."""
+    address = attribute(ATTR_IP | NLA_F_NESTED, attribute(IPADDR[length] | NLA_F_NET_BYTEORDER, bytes(length)))
+    whole = attribute(ATTR_DATA | NLA_F_NESTED, address + bytes(8) * network + bytes(8) * timed)
+    head = whole[: len(whole) - 8 * network - 8 * timed - length]
+    return head, struct.Struct(f">{len(head)}s{length}s" + "4sB3x" * network + "4sI" * timed).pack
+
+
+_FORMS = {
+    (length, network, timed): _form(length, network=network, timed=timed)
+    for length in IPADDR
+    for network in (False, True)
+    for timed in (False, True)
+}
 
 
 class Listed(NamedTuple):

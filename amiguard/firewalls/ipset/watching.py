@@ -39,11 +39,11 @@ class Watching:
         self._renewed: Timestamp = 0
         self._closed = False
 
-    def put(self, ban: Ban, now: Timestamp) -> None:
-        """A ban is about to be put in."""
+    def put(self, one: SetName, ban: Ban, now: Timestamp) -> None:
+        """A ban is about to be put into a set."""
         self._closed = False
         self._skew = now - _steady()
-        self._newest[place(ban.target, absolute=ban.absolute)[0]] = ban
+        self._newest[one] = ban
         remaining = ban.remaining(now)
         if remaining is not None and remaining > LONGEST * 1000:
             self._overlong[ban.target] = ban
