@@ -3,7 +3,8 @@
     raw    PREROUTING -300   to AMIGUARD: neighbour discovery and who is allowed return, absolute bans are dropped
     mangle PREROUTING -150   to AMIGUARD: the same, then answers to this server return, and other bans are dropped
 
-The second chain drops absolute bans too: a packet may have passed the first just before its source was banned there.
+The second chain drops absolute bans too, even where they have an answer to give, and once more at its end: a packet may
+have passed the first chain, or the look before, just when its source's ban moved.
 
 Before conntrack and DNAT, so what Docker publishes and what is forwarded is covered without a rule in DOCKER-USER."""
 
@@ -53,8 +54,14 @@ def steps(table: Table) -> list[Step]:
         *(Step(icmp6=kind) for kind in neighbours),
         Step(source_in=allow_set(table.version)),
         *_drops(table.version, absolute=True),
-        *([] if table.absolute else [Step(answer=True), *_drops(table.version, absolute=False)]),
+        *([] if table.absolute else _unproven(table.version)),
     ]
+
+
+def _unproven(version: int) -> list[Step]:
+    """Return what drops all but answers. The absolute bans stand behind it once more: a ban that moves to them is put
+    there before it is taken from here, so whoever is no longer met here is met there."""
+    return [Step(answer=True), *_drops(version, absolute=False), *_drops(version, absolute=True)]
 
 
 def _drops(version: int, *, absolute: bool) -> list[Step]:
