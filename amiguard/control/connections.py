@@ -8,11 +8,10 @@ from typing import cast
 from aiohttp import web
 from typing_extensions import override
 
+from amiguard.control.tcp import SETTLED
+
 MOST = 256
 """Connections at once to each of socket and TCP port; the others are told so and cut."""
-
-SETTLED = 0.1
-"""Seconds after which asyncio has given a new connection its transport."""
 
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 35\r\n"

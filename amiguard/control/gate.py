@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import secrets
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+from amiguard.control.token import Token
 
 OPEN = ("/healthz", "/readyz")
 """What needs no token, for it tells nothing: orchestrators ask it. So does the page, which asks for the token."""
@@ -43,17 +44,6 @@ async def no_other_site(request: web.Request, handler: Handler) -> web.StreamRes
     if served and request.method == "POST" and request.content_type != "application/json":
         raise Refused("the body must be JSON: Content-Type: application/json", 415)
     return await handler(request)
-
-
-class Token:
-    """What is to be shown, which may change; "" lets everybody in who names a loopback host."""
-
-    def __init__(self, value: str) -> None:
-        self.value = value
-
-    def invalidate(self) -> None:
-        """Let nobody in any more."""
-        self.value = secrets.token_hex()
 
 
 def admitting(token: Token) -> Middleware:

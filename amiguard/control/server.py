@@ -10,29 +10,24 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
-from typing import cast
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, cast
 
-from aiohttp import web
-
-from amiguard.control.audit import Audit
 from amiguard.control.controlled import Controlled, Metrics, Reload
-from amiguard.control.gate import no_other_site
+from amiguard.control.door import Door
 from amiguard.control.listening import listen, regrouped, share
-from amiguard.control.routes.allow import AllowRoutes
-from amiguard.control.routes.bans import BanRoutes
-from amiguard.control.routes.documents import DocumentRoutes
-from amiguard.control.routes.events import EventRoutes
-from amiguard.control.routes.health import HealthRoutes
-from amiguard.control.routes.offenders import OffenderRoutes
-from amiguard.control.routes.reload import ReloadRoutes
-from amiguard.control.service import Service
 from amiguard.control.settings import ControlSettings
 from amiguard.control.stream import Stream
 from amiguard.control.tcp import TcpDoor
 from amiguard.control.timeline import Minute, Timeline
+from amiguard.control.token import Token
 from amiguard.errors import ControlError
 from amiguard.journal import Action, Journal
 from amiguard.ports import Clock
+
+if TYPE_CHECKING:
+    from amiguard.control.api import Api
+    from amiguard.control.service import Service
 
 PATIENCE = 5.0
 """Seconds that a client gets for its first request's head, and again for a request's body."""
@@ -63,27 +58,16 @@ class ControlServer:
         self._journal = journal
         self._clock = clock
         self._stream = stream
+        self._reload = reload
+        self._metrics = metrics
+        self._patience = patience
         self._timeline = Timeline()
-        audit = Audit(journal)
-        self._routes: list[web.RouteDef] = [
-            *HealthRoutes(controlled, metrics).table(),
-            *BanRoutes(controlled, audit, clock, patience).table(),
-            *AllowRoutes(controlled, audit, clock, patience).table(),
-            *OffenderRoutes(controlled).table(),
-            *EventRoutes(stream, self.minutes).table(),
-            *DocumentRoutes().table(),
-            *([] if reload is None else ReloadRoutes(reload, audit).table()),
-        ]
-        self._unix = Service([no_other_site], self._routes, journal, patience)
-        self._tcp = TcpDoor(lambda gate: Service([gate, no_other_site], self._routes, journal, patience))
+        self._unix = Door(self._service, journal)
+        self._tcp = TcpDoor(lambda token: Door(partial(self._service, token), journal))
         self._inode = 0
         self._problem = ""
         """Why the group may not use the socket; empty where it may."""
         self._sampling: asyncio.Task[None] | None = None
-
-    def routes(self) -> list[tuple[str, str]]:
-        """Return what is served: method and path."""
-        return [(route.method, route.path) for route in self._routes]
 
     async def start(self) -> None:
         """Open the socket, and the TCP port where there is one, and serve.
@@ -101,7 +85,7 @@ class ControlServer:
             listener.close()
             await self.close()
             raise
-        await self._unix.start(listener)
+        self._unix.start(listener)
         await self._tcp.change(http, self._settings.token, tcp)
         self._tell()
         self._sampling = asyncio.get_running_loop().create_task(self._sample())
@@ -154,6 +138,25 @@ class ControlServer:
         now = self._clock()
         self._timeline.note(now, totals.get("failures", 0), totals.get("bans", 0))
         return self._timeline.minutes(now)
+
+    @cached_property
+    def api(self) -> Api:
+        """What is served."""
+        from amiguard.control.api import Api
+
+        return Api(
+            self._controlled,
+            self._journal,
+            self._clock,
+            self._stream,
+            self.minutes,
+            reload=self._reload,
+            metrics=self._metrics,
+            patience=self._patience,
+        )
+
+    def _service(self, token: Token | None = None) -> Service:
+        return self.api.service(token)
 
     def _tell(self) -> None:
         path, http, problem = self._settings.socket, self._settings.http, self._problem

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from amiguard.control.connections import Connections
+from amiguard.control.door import QUEUE
 from amiguard.control.middleware import answering, protect
 from amiguard.control.pacing import Pacer, pacing
 from amiguard.control.requests import BODY
@@ -26,9 +27,6 @@ KEEPALIVE = 15.0
 """Seconds that a connection may be idle between requests."""
 
 QUIET = logging.Logger("amiguard.control", logging.CRITICAL + 1)  # noqa: LOG001 -- aiohttp would tell each client's garbage there; faults of ours are told to the journal
-
-QUEUE = 128
-"""Connections that wait in the kernel to be accepted."""
 
 AT_ONCE = 4
 """Of these, how many are accepted in one step of the loop, and one more: each costs a tenth of a millisecond."""

@@ -6,23 +6,23 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from aiohttp.typedefs import Middleware
-
-from amiguard.control.connections import SETTLED
-from amiguard.control.gate import Token, admitting
+from amiguard.control.door import Door
 from amiguard.control.listening import listen_tcp
-from amiguard.control.service import Service
 from amiguard.control.settings import Address
+from amiguard.control.token import Token
+
+SETTLED = 0.1
+"""Seconds after which asyncio has given a new connection its transport."""
 
 
 class TcpDoor:
-    """The TCP port, where there is one. `serve` makes what serves those whom a gate admits."""
+    """The TCP port, where there is one. `opened` returns the door for those who show a token."""
 
-    def __init__(self, serve: Callable[[Middleware], Service]) -> None:
-        self._serve = serve
+    def __init__(self, opened: Callable[[Token], Door]) -> None:
+        self._opened = opened
         self._address: Address | None = None
         self._token = Token("")
-        self._service: Service | None = None
+        self._door: Door | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
     def listener(self, address: Address | None) -> socket.socket | None:
@@ -40,36 +40,36 @@ class TcpDoor:
 
         Event streams end that an earlier token opened, or that came in elsewhere."""
         if address == self._address:
-            if self._service is not None and token != self._token.value:
+            if self._door is not None and token != self._token.value:
                 self._token.value = token
-                await self._service.end_streams()
+                await self._door.end_streams()
             return
-        if self._service is not None:
-            self._service.shut()
+        if self._door is not None:
+            self._door.shut()
             self._token.invalidate()
-            leaving = asyncio.get_running_loop().create_task(leave(self._service))
+            leaving = asyncio.get_running_loop().create_task(leave(self._door))
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
-        self._address, self._service, self._token = address, None, Token(token)
+        self._address, self._door, self._token = address, None, Token(token)
         if listener is not None:
-            self._service = self._serve(admitting(self._token))
-            await self._service.start(listener)
+            self._door = self._opened(self._token)
+            self._door.start(listener)
 
     def shut(self) -> None:
         """Let nobody else in."""
-        if self._service is not None:
-            self._service.shut()
+        if self._door is not None:
+            self._door.shut()
 
     async def close(self) -> None:
         """Give requests in progress a moment, and cut what is left."""
-        if self._service is not None:
-            await self._service.close()
+        if self._door is not None:
+            await self._door.close()
         await asyncio.gather(*self._leaving)
 
 
-async def leave(service: Service) -> None:
+async def leave(door: Door) -> None:
     """Close what nobody enters any more, but not before those are known who came in last.
 
     Requests in progress get a moment: one of them may be the one that asked for this."""
     await asyncio.sleep(SETTLED)
-    await service.close()
+    await door.close()

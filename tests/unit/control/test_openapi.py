@@ -83,7 +83,7 @@ async def test_every_route_is_described_and_every_description_has_a_route(
 ) -> None:
     server = complete(ControlSettings(path), guard, journal)
 
-    routes = {(method, re.sub(r":[^}]*", "", route)) for method, route in server.routes()}
+    routes = {(route.method, re.sub(r":[^}]*", "", route.path)) for route in server.api.routes}
     told = {
         (method.upper(), route) for route, methods in json.loads(description())["paths"].items() for method in methods
     }

@@ -1,0 +1,91 @@
+"""aiohttp is there when somebody asks, and not before."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from amiguard.control import door
+from amiguard.control.client import ControlClient
+from amiguard.journal import Action
+from tests.lab.journal import RecordingJournal
+from tests.lab.waiting import until
+from tests.unit.control.conftest import FakeGuard, serving
+
+ROOT = Path(__file__).parents[3]
+
+ASKED_LATE = """
+import asyncio, sys, types
+from pathlib import Path
+sys.modules["amiguard.control.client"] = types.SimpleNamespace(ControlClient=None)  # who asks needs aiohttp at once
+from tests.lab.journal import SilentJournal
+from tests.unit.control.conftest import FakeGuard, serving
+
+async def main():
+    path = Path(sys.argv[1])
+    server = serving(path, FakeGuard(), SilentJournal())
+    await server.start()
+    await asyncio.sleep(0)
+    print("aiohttp" in sys.modules)
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"GET /healthz HTTP/1.1\\r\\nHost: amiguard\\r\\nConnection: close\\r\\n\\r\\n")
+    print((await reader.readline()).decode().strip())
+    print("aiohttp" in sys.modules)
+    writer.close()
+    await server.close()
+
+asyncio.run(main())
+"""
+
+
+def test_the_library_is_imported_when_the_first_client_comes(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", ASKED_LATE, str(tmp_path / "socket")],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.stdout.splitlines() == ["False", "HTTP/1.1 200 OK", "True"]
+
+
+async def test_a_client_is_answered_as_soon_as_the_library_can_be_imported(
+    client: ControlClient, journal: RecordingJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [OSError(24, "Too many open files"), MemoryError()]
+
+    def scarce(name: str) -> ModuleType:
+        if failures:
+            raise failures.pop()
+        return import_module(name)
+
+    monkeypatch.setattr(door, "import_module", scarce)
+    monkeypatch.setattr(door, "AGAIN", 0.01)
+
+    assert (await client.status())["ready"]
+    assert journal.count(Action.INTERNAL_ERROR) == 2
+
+
+async def test_a_server_can_end_while_its_first_client_waits(
+    path: Path, guard: FakeGuard, journal: RecordingJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(name: str) -> ModuleType:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(door, "import_module", none_left)
+    server = serving(path, guard, journal)
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(path)
+    await until(lambda: journal.count(Action.INTERNAL_ERROR) == 1, what="the attempt")
+
+    await server.close()
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
