@@ -30,9 +30,10 @@ TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname b
 	sipp=sip-tester \
 	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 
-# What waits for no kernel and no server; the sources' tests wait for inotify and time-outs.
-SIDE_BY_SIDE = tests/unit tests/property --ignore=tests/unit/sources
-IN_TURN = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
+# What waits for no kernel and no server, test by test; the sources' tests wait for inotify and time-outs. All others mostly
+# wait for servers, and share what a file set up: file by file.
+TEST_BY_TEST = tests/unit tests/property --ignore=tests/unit/sources
+FILE_BY_FILE = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
 
 HEADING = printf '\n== %s\n'
 
@@ -43,9 +44,9 @@ setup: test-tools $(READY)
 
 test: root test-tools lint
 	@$(HEADING) 'pytest: what waits for nothing, side by side'
-	@$(RUN) -m pytest -q -n 4 $(SIDE_BY_SIDE)
-	@$(HEADING) 'pytest: real kernels and servers, one after the other'
-	@$(RUN) -m pytest -q -m "not bench and not chaos" $(IN_TURN) --durations=5 --durations-min=1
+	@$(RUN) -m pytest -q -n 4 $(TEST_BY_TEST)
+	@$(HEADING) 'pytest: real kernels and servers'
+	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "not bench and not chaos" $(FILE_BY_FILE) --durations=5 --durations-min=1
 
 demo: root demo-tools $(READY)
 	@$(RUN) -m amiguard demo
