@@ -20,13 +20,7 @@ from amiguard.journal import Action, Journal
 from amiguard.ledger import Ledger
 from amiguard.model import Ban, Drops, Origin, Target
 from amiguard.placement import Placement
-from amiguard.ports import (
-    Clock,
-    Firewall,
-    Interference,
-    Notifier,
-    Saved,
-)
+from amiguard.ports import Clock, Firewall, Interference, Notifier, Saved
 from amiguard.recorder import Recorder
 
 BATCH = 200
@@ -113,11 +107,16 @@ class Enforcement:
             await self._placement.relocate(firewall, self._decided())
 
     def restore(self, saved: Saved) -> None:
-        """Take up bans that the store could tell only late; those of today win."""
-        bans = [ban for ban in saved.bans if not self.holds(ban.target)]
+        """Take up bans that the store could tell only late; those of today win, but for what nobody else remembers."""
+        bans = [ban for ban in saved.bans if not self.holds(ban.target) or self._is_nameless(ban.target)]
         self.ledger.adopt(dataclasses.replace(saved, bans=bans))
         for ban in bans:
             self.submit(ban)
+
+    def recall(self, ban: Ban) -> None:
+        """Take up a ban that is in the kernel already, and that nobody else remembers."""
+        self.ledger.recall(ban)
+        self._wake.set()
 
     async def run(self) -> None:
         """Put what waits into the kernel and see bans off that end, until cancelled."""
@@ -209,6 +208,9 @@ class Enforcement:
                 if ban is not None:
                     lifted.append(ban)
         return lifted
+
+    def _is_nameless(self, target: Target) -> bool:
+        return target in self.active and self.active[target].origin is Origin.KERNEL
 
     def _decided(self) -> list[Ban]:
         return [*self.active.values(), *self.waiting.values()]

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import randrange
 
 from amiguard.administration import Administration
+from amiguard.adoption import Adoption
 from amiguard.alerting import Alerting
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
@@ -74,6 +75,7 @@ class Guard:
         """Tells the administrator of what he should look at."""
         self.presence = Presence(self._recorder.record)
         """Where the edges tell of phones and trunks."""
+        self._adoption = Adoption(self._enforcement, self._allowlist, self._recorder, journal, clock)
         self._healing = Healing(self._enforcement, journal, clock)
         self._judge = Judge(
             policy,
@@ -131,6 +133,7 @@ class Guard:
             tasks = self._tasks
             tasks.create_task(self._lift_what_is_allowed())
             tasks.create_task(self._enforcement.run())
+            tasks.create_task(self._adoption.run())
             tasks.create_task(self._enforcement.interruption.run())
             tasks.create_task(self._healing.run())
             tasks.create_task(self.exemptions.run())
@@ -200,7 +203,12 @@ class Guard:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _tell_others(self) -> None:
-        self._told = None if self._sharing is None else self._tasks.create_task(self._sharing.run())
+        self._told = None if self._sharing is None else self._tasks.create_task(self._share(self._sharing))
+
+    async def _share(self, sharing: Sharing) -> None:
+        """Hear the other nodes once all bans are known: one that only the kernel knows could not be lifted."""
+        await self._adoption.done.wait()
+        await sharing.run()
 
     def _shared(self, fleet: Fleet) -> Sharing:
         return Sharing(fleet, self._enforcement, self._allowlist, self._judge, journal=self._journal, clock=self._clock)

@@ -25,6 +25,7 @@ class Action(StrEnum):
     FAILURE = "failure"
     INJECTION = "injection"
     BAN = "ban"
+    BANS_ADOPTED = "bans-adopted"
     BAN_ESCALATED = "ban-escalated"
     UNBAN = "unban"
     EXPIRE = "expire"

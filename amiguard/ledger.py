@@ -27,6 +27,8 @@ class Ledger:
         """What the kernel had dropped in all when it was last asked."""
         self.share: Callable[[Shared], None] = lambda _: None
         """Is told of each new ban, and of each target that an administrator lets through."""
+        self.lifted: set[Target] | None = None
+        """Who was let through while the kernel's bans are read; None: they aren't."""
         self._recorder = recorder
         self._notifiers = notifiers
         self._journal = journal
@@ -37,6 +39,16 @@ class Ledger:
         self.history.adopt(saved.history, saved.times, saved.bans)
         self.active |= {ban.target: ban for ban in saved.bans}
         self.ends.extend(saved.bans)
+
+    def recall(self, ban: Ban) -> None:
+        """Take up a ban that the kernel alone remembers; nobody is told."""
+        self.history.add(ban)
+        self.active[ban.target] = ban
+        self.ends.add(ban)
+
+    def was_lifted(self, target: Target) -> bool:
+        """Whether a target was let through since the kernel's bans are being read."""
+        return self.lifted is not None and target in self.lifted
 
     def begin(self, ban: Ban, *, enforced: bool) -> Ban:
         """Book a ban that the kernel took, or in a dry run would have got; return the one that is in force now."""
@@ -60,6 +72,8 @@ class Ledger:
 
     def lift(self, target: Target, waiting: Ban | None, origin: Origin, **who: object) -> Ban | None:
         """Book that a target was let through; return its ban, `waiting` where it was not in force yet."""
+        if self.lifted is not None:
+            self.lifted.add(target)
         ban = self.active.pop(target, None) or waiting
         if ban is not None:
             self._recorder.record(Ended(target, self._clock(), Ending.UNBAN))

@@ -49,6 +49,8 @@ class Reason(StrEnum):
     NETWORK = "network"
     """Many addresses of one network were offenders."""
     MANUAL = "manual"
+    KERNEL = "kernel"
+    """Nobody remembers: the ban was found in the kernel."""
 
 
 class Origin(StrEnum):
@@ -58,6 +60,8 @@ class Origin(StrEnum):
     MANUAL = "manual"
     FLEET = "fleet"
     """Another node of the fleet; `Ban.node` names it."""
+    KERNEL = "kernel"
+    """Nobody remembers: the ban was found in the kernel (`adoption.py`)."""
 
 
 class AllowOrigin(StrEnum):

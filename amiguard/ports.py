@@ -91,6 +91,10 @@ class Firewall(Protocol):
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         """Tell what was dropped of those of these that are banned; of none where the kernel does not count for each."""
 
+    async def recall(self, take: Callable[[Target, int | None, bool], None]) -> None:
+        """Tell `take` of each target that is banned now, whoever put it there: how many milliseconds are left (None =
+        for ever), and whether its ban is absolute. One may be told twice, and what changes meanwhile not at all."""
+
     async def total_drops(self) -> Drops:
         """Tell what was dropped in all."""
 

@@ -32,7 +32,8 @@ class Recorder:
         self._store = store
         self._journal = journal
         self._clock = clock
-        self._opened = False
+        self.opened = asyncio.Event()
+        """Set once the store has told what it remembers."""
         self._restore = restore
         self._waiting: list[Change] = []
         self._most = MAX_WAITING
@@ -52,7 +53,7 @@ class Recorder:
         except StoreError as error:
             self._failed(error)
             return Saved()
-        self._opened = True
+        self.opened.set()
         return saved
 
     def record(self, change: Change) -> None:
@@ -67,7 +68,7 @@ class Recorder:
         delay = RETRY[0]
         while True:
             self._wake.clear()
-            if not self._waiting and self._opened:
+            if not self._waiting and self.opened.is_set():
                 await self._wake.wait()
             elif await self.flush():
                 delay = RETRY[0]
@@ -91,7 +92,7 @@ class Recorder:
             StoreError: the new one can't be used, or the present one can't be read.
         """
         async with self._writing:
-            copied, saved = self._opened, Saved()
+            copied, saved = self.opened.is_set(), Saved()
             if copied:
                 await store.open_as_copy(source)
             else:
@@ -101,19 +102,20 @@ class Recorder:
             except BaseException:
                 await (store.discard() if copied else store.close())
                 raise
-            old, self._store, self._opened = self._store, store, True
+            old, self._store = self._store, store
             with suppress(StoreError):  # whatever ails it, all that it held is in the new one
                 await old.close()
         if not copied:
             self._restore(saved)
+            self.opened.set()
         await self.flush()
 
     async def _flush(self) -> bool:
         batch = self._waiting[:BATCH]
         try:
-            if not self._opened:
+            if not self.opened.is_set():
                 self._restore(await self._store.open(self._clock()))
-                self._opened = True
+                self.opened.set()
             await self._store.write(batch)
         except StoreError as error:
             self._failed(error)

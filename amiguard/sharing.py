@@ -18,6 +18,9 @@ from amiguard.quota import Quota
 RETRY = (0.05, 5.0)
 """Seconds between tries while the kernel refuses to lift a ban: first and longest."""
 
+HEARSAY = {Origin.FLEET, Origin.KERNEL}
+"""What this node did not decide, as far as it knows, and so does not tell."""
+
 LITTLE = 10_000
 """Milliseconds by which a ban must end later than the one that runs: who tells it twice prolongs nothing."""
 
@@ -62,7 +65,7 @@ class Sharing:
 
     def _publish(self, change: Shared) -> None:
         """Tell what this node decided itself: so nothing goes round in circles. A dry run decides nothing."""
-        if isinstance(change, Ban) and (change.origin is Origin.FLEET or not self._enforcement.firewall.enforces):
+        if isinstance(change, Ban) and (change.origin in HEARSAY or not self._enforcement.firewall.enforces):
             return
         self.fleet.publish(change)
 
@@ -80,7 +83,7 @@ class Sharing:
     def _own(self) -> Iterable[Ban]:
         if not self._enforcement.firewall.enforces:
             return ()
-        return [ban for ban in self._enforcement.active.values() if ban.origin is not Origin.FLEET]
+        return [ban for ban in self._enforcement.active.values() if ban.origin not in HEARSAY]
 
     async def _take(self, changes: Sequence[Shared], *, missed: bool) -> None:
         """Apply what other nodes tell, in its order. What is taken up after an outage comes at once, and is bounded by

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from amiguard.errors import FirewallError
 from amiguard.model import Ban, Drops, Target, Timestamp
@@ -37,6 +37,9 @@ class DryRun:
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         """Tell of nothing: nobody is dropped."""
         return dict.fromkeys(targets, Drops(0, 0))
+
+    async def recall(self, take: Callable[[Target, int | None, bool], None]) -> None:
+        """Tell of nothing: no kernel is asked."""
 
     async def total_drops(self) -> Drops:
         """Tell of nothing: nobody is dropped."""

@@ -59,8 +59,8 @@ def place_of(target: Target, absolute: bool) -> tuple[Kept, bytes]:
 
 def target_at(kept: Kept, key: bytes) -> Target:
     """Return what `place_of` put there."""
-    address = ipaddress.ip_address(key)
-    return Target(str(address) if kept.prefix is None else f"{address}/{kept.prefix}")
+    address = socket.inet_ntop(socket.AF_INET, key) if kept.version == 4 else str(ipaddress.IPv6Address(key))  # noqa: PLR2004 -- IP's number
+    return Target(address if kept.prefix is None else f"{address}/{kept.prefix}")
 
 
 class Listed(NamedTuple):

@@ -58,7 +58,9 @@ class Refused(FirewallError):
 class Netlink:
     """A netfilter netlink socket, opened by the first call. One transaction at a time; callers queue."""
 
-    def __init__(self, subsystem: int, patience: float = PATIENCE) -> None:
+    def __init__(self, subsystem: int, patience: float = PATIENCE, *, aside: bool = False) -> None:
+        """`aside`: receive in a thread, for the kernel takes its time inside of the call to list a large set."""
+        self._aside = aside
         self._subsystem = subsystem
         self._patience = patience
         self._socket: socket.socket | None = None
@@ -87,14 +89,16 @@ class Netlink:
             await self._acknowledged(used, messages, begin)
             self.commits += 1
 
-    async def dump(self, message: Message, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+    async def dump(
+        self, message: Message, wanted: Callable[[bytes], bool] | None = None, attempts: int = DUMP_ATTEMPTS
+    ) -> list[bytes]:
         """Return the bodies of everything that the kernel lists in answer to `message`, and that is `wanted`.
 
         Raises:
             FirewallError: as `commit`; EINTR if the list changed under every attempt.
         """
         async with self._lock:
-            for _ in range(DUMP_ATTEMPTS):
+            for _ in range(attempts):
                 sequence = self._take_sequences(1)
                 length = HEADER.size + len(message.body)
                 flags = NLM_F_REQUEST | NLM_F_DUMP
@@ -195,7 +199,7 @@ class Netlink:
     async def _receive(self, used: socket.socket) -> Iterator[Answer]:
         try:
             try:
-                data = used.recv(RECEIVE)
+                data = await asyncio.to_thread(used.recv, RECEIVE) if self._aside else used.recv(RECEIVE)
             except BlockingIOError:
                 async with asyncio.timeout(self._patience):
                     data = await asyncio.get_running_loop().sock_recv(used, RECEIVE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from errno import EBUSY, ENOENT
 from functools import partial
 
@@ -145,6 +145,11 @@ class Nftables:
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         """Return what was dropped of each of these that is banned, since then; nothing without `counters`."""
         return await self._bans.drops(targets)
+
+    async def recall(self, take: Callable[[Target, int | None, bool], None]) -> None:
+        """Tell `take` of every ban in the sets; see `ports.Firewall`."""
+        with explaining(self._table):
+            await self._bans.recall(take)
 
     async def total_drops(self) -> Drops:
         """Return what was dropped in all, since the table was made."""

@@ -121,6 +121,15 @@ CATALOGUE: dict[Action, Entry] = {
         "A running ban that spared answers to this server became absolute: its target went on over a connection, or "
         "by datagrams again and again.",
     ),
+    Action.BANS_ADOPTED: Entry(
+        Level.INFO,
+        "event",
+        ("intrusion_detection",),
+        ("info",),
+        "success",
+        "Bans were found that only the kernel knew of, for an earlier life was killed, or its database refused them. "
+        "They are known from now on, with the reason and the origin `kernel`.",
+    ),
     Action.UNBAN: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "An administrator ended a ban."),
     Action.EXPIRE: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "A ban's time is over."),
     Action.ALLOWLIST_CHANGED: Entry(

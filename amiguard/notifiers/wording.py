@@ -23,6 +23,7 @@ REASONS = {
     Reason.NETWORK: "many offenders of one network",
     Reason.INJECTION: "forged events inside a request",
     Reason.MANUAL: "banned by hand",
+    Reason.KERNEL: "found in the kernel",
 }
 
 EVIDENCE = {

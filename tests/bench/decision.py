@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ class NoFirewall:
     async def total_drops(self) -> Drops:
         return Drops(0, 0)
 
+    async def recall(self, take: Callable[[Target, int | None, bool], None]) -> None: ...
     async def close(self) -> None: ...
     async def withdraw(self) -> None: ...
 

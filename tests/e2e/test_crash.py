@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.lab.waiting import until
 
 pytestmark = pytest.mark.netns
 
+FLUSH = {"nftables": ["nft", "flush", "ruleset"], "ipset": ["sh", "-c", "ipset flush; nft flush ruleset"]}
 ATTACKERS = [attacker(number) for number in range(600)]
 
 
@@ -74,6 +77,37 @@ async def test_a_daemon_that_is_killed_again_and_again_forgets_nobody(place: Sta
     await place.site.up()
 
     assert set(place.site.kernel()) == set(ATTACKERS[:3])
+
+
+@pytest.mark.parametrize("firewall", ["nftables", "ipset"])
+async def test_a_ban_that_kill_9_catches_before_the_database_is_known_again_and_healed(
+    place: Stage, firewall: str
+) -> None:
+    place.site.settings |= {"FIREWALL": firewall, "FIREWALL_OWNER": "false"}
+    daemon = await place.site.up()
+    with closing(sqlite3.connect(place.site.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await place.guess(ATTACKERS[0], times=5)
+        await daemon.told("ban")
+        daemon.kill()
+    assert not await place.arrives(ATTACKERS[0])
+
+    again = await place.site.up()
+
+    (line,) = await again.told("bans-adopted")
+    assert line["amiguard.bans"] == 1
+    (ban,) = [ban async for ban in again.control.bans()]
+    assert (ban["address"], ban["reason"], ban["origin"]) == (ATTACKERS[0], "kernel", "kernel")
+    assert ban["remaining"] == pytest.approx(3600, abs=60)
+    assert again.lines("ban") == []
+    await idle(again)
+    place.namespace.run([*FLUSH[firewall]])
+    await again.told("firewall-healed")
+    assert not await place.arrives(ATTACKERS[0])
+    assert await again.stop() == 0
+    third = await place.site.up()
+    assert [ban["address"] async for ban in third.control.bans()] == [ATTACKERS[0]]
+    assert third.lines("bans-adopted") == []
 
 
 async def idle(daemon: Daemon) -> None:

@@ -124,6 +124,10 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         "192.0.2.77 goes on, and is cut off absolutely",
         {"ban": BAN._replace(evidence=Evidence.CONNECTED, absolute=True)},
     ),
+    Action.BANS_ADOPTED: (
+        "bans that only the kernel knew of, for amiguard was killed before it could remember them, are known",
+        {"bans": 2},
+    ),
     Action.UNBAN: ("198.51.100.0/24 is let through again", {"ban": MANUAL}),
     Action.EXPIRE: ("the ban of 192.0.2.77 is over", {"ban": BAN}),
     Action.ALLOWLIST_CHANGED: (

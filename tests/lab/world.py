@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -66,6 +66,11 @@ class RecordingFirewall:
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         self._check()
         return {target: Drops(3, 1200) for target in targets if target in self.dropped}
+
+    async def recall(self, take: Callable[[Target, int | None, bool], None]) -> None:
+        self._check()
+        for target, left in list(self.dropped.items()):
+            take(target, left, target in self.absolute)
 
     async def total_drops(self) -> Drops:
         self._check()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from errno import EEXIST, ENOENT, EPERM
 
 from amiguard.errors import FirewallError
@@ -13,7 +13,7 @@ from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.chains import Rules
 from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET, Key
 from amiguard.firewalls.ipset.legacy import LegacyRules
-from amiguard.firewalls.ipset.names import BAN_SETS, SIZE, SetName, allow_set, network_keys, place, spare
+from amiguard.firewalls.ipset.names import BAN_SETS, SIZE, SetName, allow_set, network_keys, place, spare, target_of_key
 from amiguard.firewalls.ipset.refusals import MISSING, explained
 from amiguard.firewalls.ipset.rules import NetlinkRules
 from amiguard.firewalls.ipset.watching import Watching
@@ -136,6 +136,22 @@ class Ipset:
 
             await self._netlink.dump(ipset.list_set(one.text), note)
         return found
+
+    async def recall(self, take: Callable[[Target, int | None, bool], None]) -> None:
+        """Tell `take` of every ban in the sets; see `ports.Firewall`. On a socket of its own: no ban waits for it."""
+        aside = Netlink(NFNL_SUBSYS_IPSET, aside=True)
+        try:
+            for one in BAN_SETS:
+
+                def note(body: bytes, one: SetName = one) -> bool:
+                    for key, _, _, left in ipset.listed(body):
+                        if key.prefix != 1:  # half of everything, which ipset can't name
+                            take(target_of_key(one, key), None if left is None else left * 1000, one.absolute)
+                    return False
+
+                await aside.dump(ipset.list_set(one.text), note)
+        finally:
+            await aside.close()
 
     async def total_drops(self) -> Drops:
         """Return what was dropped in all, since the rules were made."""

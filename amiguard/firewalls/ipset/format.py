@@ -163,6 +163,8 @@ class Listed(NamedTuple):
     key: Key
     packets: int
     bytes: int
+    left: int | None
+    """Seconds; None = it has no end."""
 
 
 def listed(body: bytes) -> Iterator[Listed]:
@@ -172,8 +174,10 @@ def listed(body: bytes) -> Iterator[Listed]:
         parts = dict(attributes(told))
         address = next((packed for _, packed in attributes(parts.get(ATTR_IP, b""))), b"")
         prefix = parts.get(ATTR_CIDR)
-        counted = (int.from_bytes(parts.get(kind, b""), "big") for kind in (ATTR_PACKETS, ATTR_BYTES))
-        yield Listed(Key(address, None if prefix is None else prefix[0]), *counted)
+        packets, octets, left = (
+            int.from_bytes(parts.get(kind, b""), "big") for kind in (ATTR_PACKETS, ATTR_BYTES, ATTR_TIMEOUT)
+        )
+        yield Listed(Key(address, None if prefix is None else prefix[0]), packets, octets, left or None)
 
 
 def _several(elements: Iterable[bytes]) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from amiguard.firewalls.elements import place_of
+from amiguard.firewalls.elements import Kept, place_of, target_at
 from amiguard.firewalls.ipset.format import Key
 from amiguard.model import Target
 
@@ -60,6 +60,11 @@ def place(target: Target, *, absolute: bool) -> tuple[SetName, list[Key]]:
     if kept.prefix is None:
         return SetName(kept.version, absolute, networks=False), [Key(packed)]
     return SetName(kept.version, absolute, networks=True), network_keys(packed, kept.prefix)
+
+
+def target_of_key(one: SetName, key: Key) -> Target:
+    """Return what an element of a set stands for."""
+    return target_at(Kept(one.version, key.prefix, one.absolute), key.packed)
 
 
 def network_keys(packed: bytes, prefix: int) -> list[Key]:
