@@ -12,11 +12,12 @@ from amiguard.errors import AmiguardError, SourceError
 from amiguard.firewalls import nftables
 from amiguard.firewalls.ipset import probing as ipset
 from amiguard.notifiers import smtp, webhook
+from amiguard.notifying import mail_settings, webhook_settings
 from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
 from amiguard.sources.etc import ETC, read_conf
 from amiguard.stores import probe as database
-from amiguard.wiring import ami_settings, fleet_link, mail_settings, treatment_of, webhook_settings, zone_of
+from amiguard.wiring import ami_settings, fleet_link, treatment_of, zone_of
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
 

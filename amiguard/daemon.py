@@ -18,6 +18,7 @@ from amiguard.errors import ControlError, FirewallError, SettingsError
 from amiguard.guard import Guard
 from amiguard.journal import Action
 from amiguard.logs import StructuredJournal, open_journal
+from amiguard.notifying import country_of, notifiers_of
 from amiguard.parts import Parts
 from amiguard.ports import Clock, NoticeKind, Notifier, Position
 from amiguard.reloading import Reloading
@@ -25,7 +26,7 @@ from amiguard.settings import Settings
 from amiguard.settings.policy import policy_of
 from amiguard.stores.sqlite import collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
-from amiguard.wiring import control_settings, country_of, firewall_of, fleet_of, metrics_of, notifiers_of, store_of
+from amiguard.wiring import control_settings, firewall_of, fleet_of, metrics_of, store_of
 
 NOTIFIER_GRACE = 5.0
 """Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""

@@ -9,19 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from amiguard.guard import Guard
 from amiguard.journal import Journal
+from amiguard.notifying import hand_on_letters, hand_on_messages, notifiers_of
 from amiguard.ports import Clock, Fleet, Notifier, Position
 from amiguard.settings import Settings
 from amiguard.watching import Trunks, Watching
-from amiguard.wiring import (
-    ami_source,
-    fleet_of,
-    hand_on_letters,
-    hand_on_messages,
-    handover_of,
-    log_intake,
-    log_source,
-    notifiers_of,
-)
+from amiguard.wiring import ami_source, fleet_of, handover_of, log_intake, log_source
 
 if TYPE_CHECKING:
     from amiguard.sources.ami import AmiSource

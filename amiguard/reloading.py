@@ -15,6 +15,7 @@ from amiguard.errors import ControlError, FirewallError, SettingsError, SourceEr
 from amiguard.guard import Guard
 from amiguard.journal import Action
 from amiguard.logs import StructuredJournal
+from amiguard.notifying import country_of
 from amiguard.parts import Parts
 from amiguard.settings import Settings, load
 from amiguard.settings.groups.asterisk import AsteriskGroup
@@ -29,7 +30,7 @@ from amiguard.settings.groups.store import StoreGroup
 from amiguard.settings.groups.webhook import WebhookGroup
 from amiguard.settings.model import PREFIX
 from amiguard.settings.policy import policy_of
-from amiguard.wiring import control_settings, country_of, firewall_of, prove_ami, store_of
+from amiguard.wiring import control_settings, firewall_of, prove_ami, store_of
 
 LOG = frozenset({"asterisk_log", "asterisk_timezone"})
 AMI = frozenset(AsteriskGroup.model_fields) - LOG

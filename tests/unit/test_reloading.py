@@ -7,9 +7,9 @@ from pathlib import Path
 
 from amiguard.control.stream import Stream
 from amiguard.logs import open_journal
+from amiguard.notifying import hand_on_letters
 from amiguard.reloading import LIVE
 from amiguard.settings import Settings, load
-from amiguard.wiring import hand_on_letters
 
 
 def test_every_setting_can_be_reloaded_but_where_the_daemon_is_reached() -> None:
