@@ -65,12 +65,14 @@ class Sharing:
 
     def _publish(self, change: Shared) -> None:
         """Tell what this node decided itself: so nothing goes round in circles. A dry run decides nothing."""
-        if isinstance(change, Ban) and (change.origin in HEARSAY or not self._enforcement.firewall.enforces):
+        if not self._enforcement.firewall.enforces or (isinstance(change, Ban) and change.origin in HEARSAY):
             return
         self.fleet.publish(change)
 
     def _observe(self, failure: Failure) -> None:
-        """Have the fleet count a stranger's failure."""
+        """Have the fleet count a stranger's failure. Not in a dry run: it is one node that hears of a failure too many."""
+        if not self._enforcement.firewall.enforces:
+            return
         if self._allowlist.covers(failure.address) or self._is_known(failure.address, failure.at):
             return
         policy = self._judge.rules.policy

@@ -137,6 +137,22 @@ async def test_a_dry_run_bans_nobody_elsewhere_and_says_whom_it_would_ban(redis:
         assert redis.do("XLEN", "{amiguard}:changes") == 1
 
 
+async def test_a_dry_run_lifts_no_ban_elsewhere_and_takes_no_failure_from_those_who_would_ban_for_it(
+    redis: Redis,
+) -> None:
+    world = World(firewall=RecordingFirewall(enforces=False))
+    async with fleet(redis.url, 1) as [first], member(redis.url, "dry", world) as dry:
+        await first.guard.administration.ban(STRANGER, None, "")
+        await until(lambda: dry.logged(Action.BAN) == 1)
+        await dry.guard.administration.unban(STRANGER)
+        attack(dry.guard, times=3)
+        attack(first.guard, times=4)
+        await until(lambda: redis.do("ZCARD", f"{{amiguard}}:count:{ATTACKER}") == 4)
+        assert redis.do("XLEN", "{amiguard}:changes") == 1
+        assert dry.node.status()["counted"] == 0
+        assert first.drops(STRANGER)
+
+
 async def test_the_status_tells_who_is_there_and_in_which_version(redis: Redis) -> None:
     async with fleet(redis.url, 2), member(redis.url, "third") as third:
         await until(lambda: third.up)
