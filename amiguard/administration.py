@@ -143,7 +143,7 @@ class Administration:
             FirewallError: the kernel refused.
         """
         inside = self._allowlist.inside(target)
-        taken_back = [entry for entry in inside if force and entry.origin is AllowOrigin.RUNTIME]
+        taken_back = [entry for entry in inside if force and entry.origin in {AllowOrigin.RUNTIME, AllowOrigin.FLEET}]
         self._refuse_allowed(target, taken_back, force=force)
         for entry in taken_back:
             await self._exemptions.disallow(entry.target)
@@ -275,6 +275,8 @@ def _why(entry: Allowed) -> str:
             return f"{entry.target} stands in AMIGUARD_IGNOREIP"
         case AllowOrigin.NAME:
             return f"{entry.comment} in AMIGUARD_IGNOREIP stands for it"
+        case AllowOrigin.FLEET:
+            return f"an administrator allowed {entry.target} on {entry.node}"
         case AllowOrigin.SELF:
             return f"{entry.comment}, see AMIGUARD_IGNORESELF"
         case _:

@@ -1,4 +1,6 @@
-"""Keeps the allowlist true everywhere: in the kernel before anything else, then in the bans, the store and the log."""
+"""Keeps the allowlist true everywhere: in the kernel before anything else, then in the bans, the store and the log.
+
+What an administrator of this node said is told to the fleet; what the fleet says goes no further."""
 
 from __future__ import annotations
 
@@ -30,6 +32,8 @@ class Exemptions:
         journal: Journal,
     ) -> None:
         self._allowlist = allowlist
+        self.share: Callable[[Allowed | Disallowed], None] = lambda _: None
+        """Is told of what an administrator of this node says."""
         self._enforcement = enforcement
         self._forget = forget
         self._recorder = recorder
@@ -90,16 +94,24 @@ class Exemptions:
             FirewallError: the kernel refuses just now. It is remembered all the same, and tried again.
         """
         entry = Allowed(target, AllowOrigin.RUNTIME, comment)
-        known = self._runtime.get(target)
+        self.permit(entry)
+        self.share(entry)
+        return await self._carry_out()
+
+    def permit(self, entry: Allowed) -> None:
+        """Never ban a target from now on; the kernel and the bans that stand follow in the next step. What an
+        administrator of this node said stands, whatever the fleet says."""
+        known = self._runtime.get(entry.target)
         if known is not None:
+            if entry.node and not known.node:
+                return
             self._allowlist.remove(known)
         self._allowlist.add(entry)
-        self._runtime[target] = entry
+        self._runtime[entry.target] = entry
         self._recorder.record(entry)
         if known != entry:
-            self._tell(AllowOrigin.RUNTIME, comment, [target], [])
-        self._apply([target])
-        return await self._carry_out()
+            self._tell(entry.origin, entry.comment, [entry.target], [], entry.node)
+        self._apply([entry.target])
 
     async def disallow(self, target: Target) -> bool:
         """Take back what `allow` did; tell whether there was something to take back.
@@ -107,16 +119,35 @@ class Exemptions:
         Raises:
             FirewallError: the kernel refuses just now, and lets the target through until it takes the change.
         """
-        entry = self._runtime.pop(target, None)
+        entry = self._runtime.get(target)
         if entry is None:
             return False
-        self._allowlist.remove(entry)
-        self._recorder.record(Disallowed(target))
-        self._start_anew(target)
-        self._tell(AllowOrigin.RUNTIME, entry.comment, [], [target])
-        self._apply([])
+        self.forbid(entry)
+        self.share(Disallowed(target))
         await self._carry_out()
         return True
+
+    def told(self) -> list[Allowed]:
+        """Return who is never banned because an administrator of this node or another one said so."""
+        return list(self._runtime.values())
+
+    def find(self, target: Target) -> Allowed | None:
+        """Return what was `told` of this very target."""
+        return self._runtime.get(target)
+
+    def forsake(self) -> None:
+        """Take back what other nodes told: there are none any more."""
+        for entry in [entry for entry in self.told() if entry.node]:
+            self.forbid(entry)
+
+    def forbid(self, entry: Allowed, node: str = "") -> None:
+        """Take back one of those that were `told`, as `node` wants or this one; the kernel follows in the next step."""
+        del self._runtime[entry.target]
+        self._allowlist.remove(entry)
+        self._recorder.record(Disallowed(entry.target))
+        self._start_anew(entry.target)
+        self._tell(entry.origin, entry.comment, [], [entry.target], node)
+        self._apply([])
 
     async def run(self) -> None:
         """Carry out what changes, until cancelled; what the kernel refuses is tried again."""
@@ -175,10 +206,16 @@ class Exemptions:
                 self._forget(Address(target))
         return await bans.unban(list(dict.fromkeys(banned)), Origin.LOCAL) if banned else []
 
-    def _tell(self, origin: AllowOrigin, comment: str, allowed: Sequence[Target], disallowed: Sequence[Target]) -> None:
+    def _tell(
+        self,
+        origin: AllowOrigin,
+        comment: str,
+        allowed: Sequence[Target],
+        disallowed: Sequence[Target],
+        node: str = "",
+    ) -> None:
         parts = [", ".join(allowed)] if allowed else []
         parts += [f"no longer {', '.join(disallowed)}"] if disallowed else []
         text = f"never banned{f', for {comment}' if comment else ''}: {'; '.join(parts)}"
-        self._journal.write(
-            Action.ALLOWLIST_CHANGED, text, origin=origin, comment=comment, allowed=allowed, disallowed=disallowed
-        )
+        changed = {"allowed": allowed, "disallowed": disallowed} | ({"node": node} if node else {})
+        self._journal.write(Action.ALLOWLIST_CHANGED, text, origin=origin, comment=comment, **changed)

@@ -111,6 +111,8 @@ class Guard:
         """
         saved = await self._recorder.open()
         self.exemptions.adopt(saved.allowed, saved.names)
+        if self._sharing is None:
+            self.exemptions.forsake()
         self.presence.restore(saved.phones, self._clock())
         try:
             await self._enforcement.start(self._allowlist.targets(), saved)
@@ -211,7 +213,15 @@ class Guard:
         await sharing.run()
 
     def _shared(self, fleet: Fleet) -> Sharing:
-        return Sharing(fleet, self._enforcement, self._allowlist, self._judge, journal=self._journal, clock=self._clock)
+        return Sharing(
+            fleet,
+            self._enforcement,
+            self._allowlist,
+            self.exemptions,
+            self._judge,
+            journal=self._journal,
+            clock=self._clock,
+        )
 
     def _administration(self, fleet: Fleet | None) -> Administration:
         return Administration(

@@ -74,6 +74,8 @@ class AllowOrigin(StrEnum):
     """An address that a DNS name of the settings stands for just now."""
     RUNTIME = "runtime"
     """An administrator, while amiguard runs."""
+    FLEET = "fleet"
+    """An administrator of another node of the fleet; `Allowed.node` names it."""
     LEARNED = "learned"
     """A phone that has logged in, or a trunk; it is spared some bans, not all (`presence.py`)."""
 
@@ -87,6 +89,8 @@ class Allowed(NamedTuple):
     origin: AllowOrigin
     comment: str = ""
     until: Timestamp | None = None
+    node: str = ""
+    """Which node of the fleet told of it; empty = this one."""
 
 
 class Phone(NamedTuple):

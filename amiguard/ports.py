@@ -141,8 +141,45 @@ class Lifted:
     """Which node told of it; empty = this one, which hears itself in the order in which all hear it."""
 
 
-Shared = Ban | Lifted
+@dataclass(frozen=True, slots=True)
+class Exempted:
+    """An administrator of some node said that a target is never banned."""
+
+    target: Target
+    at: Timestamp
+    """When; 0 = nobody knows any more, and whoever took it back at any time wins."""
+    comment: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """An administrator of some node took back that a target is never banned."""
+
+    target: Target
+    at: Timestamp
+    node: str = ""
+
+
+Shared = Ban | Lifted | Exempted | Revoked
 """What nodes of a fleet tell each other."""
+
+
+class Participant(Protocol):
+    """This node, as the fleet asks and tells it. Nothing of it raises."""
+
+    async def take(self, changes: Sequence[Shared], *, missed: bool) -> None:
+        """Apply what other nodes tell, in its order. `missed`: it is not of now, but what was told while this node did
+        not listen."""
+
+    def bans(self) -> Iterable[Ban]:
+        """Return this node's own running bans, to tell them again to a Redis that lost them."""
+
+    def exempted(self) -> Iterable[Exempted]:
+        """Return who is never banned because an administrator of any node said so."""
+
+    def reached(self, failure: Failure, failures: int) -> None:
+        """Hear that a failure of this node was one too many, and how many there are on all nodes."""
 
 
 class Fleet(Protocol):
@@ -156,26 +193,14 @@ class Fleet(Protocol):
         """Take a failure that all nodes count together: `maxretry` within `findtime` milliseconds are too many.
         Returns at once, never raises; memory is bounded."""
 
-    async def run(self, take: Take, own: Callable[[], Iterable[Ban]], reached: Reached) -> None:
-        """Tell and hear until cancelled; expected faults are retried inside. `own` returns this node's own running
-        bans, to tell them again to a Redis that lost them; `reached` hears of failures that were too many."""
+    async def run(self, us: Participant) -> None:
+        """Tell and hear until cancelled; expected faults are retried inside."""
 
     def untold(self) -> Sequence[Shared]:
         """Return the changes that the others were not told yet."""
 
     def status(self) -> Mapping[str, object]:
         """Tell how it goes, JSON-able: at least `up`, `error`, `waiting` and `nodes`."""
-
-
-Reached = Callable[[Failure, int], None]
-"""Is told that a failure of this node was one too many, and how many there are on all nodes. Never raises."""
-
-
-class Take(Protocol):
-    """Takes what other nodes tell, in its order. Never raises."""
-
-    async def __call__(self, changes: Sequence[Shared], *, missed: bool) -> None:
-        """Apply the changes. `missed`: they are not of now, but what was told while this node did not listen."""
 
 
 class Ending(StrEnum):

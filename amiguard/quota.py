@@ -22,6 +22,9 @@ MAX_NODES = 2_000
 HELD, ALL_HELD = 20_000, 100_000
 """Bans of one node, and of all together, that are in force at once."""
 
+ALLOWED, ALL_ALLOWED = 256, 1_000
+"""Targets that are never banned on the word of one node, and of all together."""
+
 RECOUNT = 10_000
 """Milliseconds between two looks at which of them have ended."""
 

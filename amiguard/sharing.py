@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from amiguard.allowlist import Allowlist
 from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
+from amiguard.exemptions import Exemptions
 from amiguard.journal import Action, Journal
 from amiguard.judge import Judge
-from amiguard.model import Address, Ban, Failure, Origin, Target
-from amiguard.ports import Clock, Fleet, Lifted, Shared
-from amiguard.quota import Quota
+from amiguard.model import Address, Allowed, AllowOrigin, Ban, Failure, Origin, Target
+from amiguard.ports import Clock, Disallowed, Exempted, Fleet, Lifted, Revoked, Shared
+from amiguard.quota import ALL_ALLOWED, ALLOWED, Quota
 
 RETRY = (0.05, 5.0)
 """Seconds between tries while the kernel refuses to lift a ban: first and longest."""
@@ -33,6 +34,7 @@ class Sharing:
         fleet: Fleet,
         enforcement: Enforcement,
         allowlist: Allowlist,
+        exemptions: Exemptions,
         judge: Judge,
         *,
         journal: Journal,
@@ -43,12 +45,14 @@ class Sharing:
         """Changes of other nodes that went beyond what one may have others do."""
         self._enforcement = enforcement
         self._allowlist = allowlist
+        self._exemptions = exemptions
         self._judge = judge
         self._presence = judge.rules.presence
         self._journal = journal
         self._clock = clock
         self._quota = Quota(enforcement.holds)
         enforcement.ledger.share = self._publish
+        exemptions.share = self._publish_allowed
         judge.share = self._observe
 
     async def run(self) -> None:
@@ -56,12 +60,54 @@ class Sharing:
         for ban in self._enforcement.active.values():
             if ban.origin is Origin.FLEET:
                 self._quota.book(ban.target, ban.node)
-        await self.fleet.run(self._take, self._own, self._reached)
+        await self.fleet.run(self)
 
     def leave(self) -> None:
-        """Tell nobody any more."""
+        """Tell nobody any more, and go by nothing that others allowed."""
         self._enforcement.ledger.share = lambda _: None
+        self._exemptions.share = lambda _: None
         self._judge.share = lambda _: None
+        self._exemptions.forsake()
+
+    async def take(self, changes: Sequence[Shared], *, missed: bool) -> None:
+        """Apply what other nodes tell, in its order. What is taken up after an outage comes at once, and is bounded by
+        the bans that a node may hold; what comes now, by a rate too."""
+        for number, change in enumerate(changes):
+            now = self._clock()
+            if not (missed or self._quota.admits(change.node, now)):
+                self._refuse(change, "it tells more changes than a node may")
+            else:
+                await self._apply(change, now)
+            if number % 100 == 99:  # noqa: PLR2004 -- let the loop breathe
+                await asyncio.sleep(0)
+
+    def bans(self) -> Iterable[Ban]:
+        """Return the running bans that this node decided."""
+        if not self._enforcement.firewall.enforces:
+            return ()
+        return [ban for ban in self._enforcement.active.values() if ban.origin not in HEARSAY]
+
+    def exempted(self) -> Iterable[Exempted]:
+        """Return whom administrators of any node allowed; when, nobody remembers. A dry run does not tell them."""
+        enforces = self._enforcement.firewall.enforces
+        return [
+            Exempted(one.target, 0, one.comment, one.node) for one in self._exemptions.told() if one.node or enforces
+        ]
+
+    def reached(self, failure: Failure, failures: int) -> None:
+        """Ban whose failure was one too many."""
+        if not self._enforcement.holds(failure.address):
+            self._judge.convict(failure, failures)
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _publish_allowed(self, change: Allowed | Disallowed) -> None:
+        """Tell whom an administrator of this node allows, and not any more."""
+        now = self._clock()
+        if isinstance(change, Allowed):
+            self._publish(Exempted(change.target, now, change.comment))
+        else:
+            self._publish(Revoked(change.target, now))
 
     def _publish(self, change: Shared) -> None:
         """Tell what this node decided itself: so nothing goes round in circles. A dry run decides nothing."""
@@ -70,7 +116,7 @@ class Sharing:
         self.fleet.publish(change)
 
     def _observe(self, failure: Failure) -> None:
-        """Have the fleet count a stranger's failure. Not in a dry run: it is one node that hears of a failure too many."""
+        """Have the fleet count a stranger's failure. Not in a dry run: one node hears of one too many, and bans."""
         if not self._enforcement.firewall.enforces:
             return
         if self._allowlist.covers(failure.address) or self._is_known(failure.address, failure.at):
@@ -78,28 +124,30 @@ class Sharing:
         policy = self._judge.rules.policy
         self.fleet.observe(failure, policy.findtime, policy.maxretry)
 
-    def _reached(self, failure: Failure, failures: int) -> None:
-        if not self._enforcement.holds(failure.address):
-            self._judge.convict(failure, failures)
-
-    def _own(self) -> Iterable[Ban]:
-        if not self._enforcement.firewall.enforces:
-            return ()
-        return [ban for ban in self._enforcement.active.values() if ban.origin not in HEARSAY]
-
-    async def _take(self, changes: Sequence[Shared], *, missed: bool) -> None:
-        """Apply what other nodes tell, in its order. What is taken up after an outage comes at once, and is bounded by
-        the bans that a node may hold; what comes now, by a rate too."""
-        for number, change in enumerate(changes):
-            now = self._clock()
-            if not (missed or self._quota.admits(change.node, now)):
-                self._refuse(change, "it tells more changes than a node may")
-            elif isinstance(change, Lifted):
-                await self._lift(change)
-            else:
+    async def _apply(self, change: Shared, now: int) -> None:
+        match change:
+            case Ban():
                 self._ban(change, now)
-            if number % 100 == 99:  # noqa: PLR2004 -- let the loop breathe
-                await asyncio.sleep(0)
+            case Lifted():
+                await self._lift(change)
+            case Exempted():
+                self._allow(change)
+            case Revoked():
+                known = self._exemptions.find(change.target)
+                if known is not None and known.node:
+                    self._exemptions.forbid(known, change.node)
+
+    def _allow(self, change: Exempted) -> None:
+        """Never ban a target at the word of another node, unless that asks for too much."""
+        entry = Allowed(change.target, AllowOrigin.FLEET, change.comment, node=change.node)
+        known = self._exemptions.find(change.target)
+        if known is not None and (known == entry or not known.node):
+            return
+        allowing = [one.node for one in self._exemptions.told() if one.node]
+        if known is None and (len(allowing) >= ALL_ALLOWED or allowing.count(change.node) >= ALLOWED):
+            self._refuse(change, "it has others allow more than a node may")
+        else:
+            self._exemptions.permit(entry)
 
     def _ban(self, ban: Ban, now: int) -> None:
         bans, target = self._enforcement, ban.target

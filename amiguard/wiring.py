@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from amiguard import __version__
 from amiguard.control.settings import Address, ControlSettings
 from amiguard.errors import SettingsError
-from amiguard.fleet.settings import FleetSettings
+from amiguard.fleet.settings import Allow, FleetSettings
 from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.ports import Clock, Firewall, Fleet, Position, Successor
@@ -189,6 +189,7 @@ def fleet_settings(settings: Settings) -> FleetSettings:
         prefix=settings.fleet_prefix,
         version=__version__,
         count=settings.fleet_count,
+        allow=Allow(settings.fleet_allow),
     )
 
 

@@ -107,7 +107,7 @@ def allowed_row(allowed: Mapping[str, Any]) -> list[Cell]:
     """Return somebody who is never banned as a row of the table."""
     return [
         (allowed["address"], "bold"),
-        (allowed["origin"], ""),
+        (f"{allowed['origin']} {allowed['node']}".rstrip(), ""),
         (allowed["comment"], ""),
         (allowed["until"] or "", ""),
     ]

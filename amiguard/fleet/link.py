@@ -1,43 +1,33 @@
-"""Speaks to Redis: the only import of its library. Whatever fails becomes a `FleetError`, by its type."""
+"""What amiguard asks of Redis, in its commands."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
-from redis import asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import TimeoutError as RedisTimeout
-
-from amiguard.errors import FleetError, FleetFull
-from amiguard.fleet.scripts import COUNT, GREET, SHARE
+from amiguard.fleet.client import connected, explained
+from amiguard.fleet.messages import LARGEST
+from amiguard.fleet.scripts import ALLOWED_NOW, BEHIND, COUNT, EXEMPT, GREET, PAGE, SHARE
 from amiguard.fleet.settings import FleetSettings
 from amiguard.model import Address, Target, Timestamp
 
 BLOCK = 1_000
 """Milliseconds that one reading waits for something new."""
 
-PATIENCE = 3.0
-"""Seconds that Redis may take for an answer, or for a connection."""
+LIVE, AT_ONCE = 50, 200
+"""Messages read at once: new ones, and those that were missed."""
 
-PAGE = 200
-"""Messages read at once."""
+LONGEST = LARGEST + 128
+"""Bytes of a message together with its target and time."""
 
 Id = tuple[int, int]
 """A message's place in the stream: milliseconds of Redis' clock, and a number."""
 
 BEGINNING: Id = (0, 0)
+
+KNOWN = "-"
+"""Takes the place of an id where everybody knows what was told."""
 
 
 class Greeting(NamedTuple):
@@ -52,8 +42,8 @@ class Greeting(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A change as Redis takes it. `age`: the milliseconds since it was decided. `remaining`: those that are left of a
-    ban, None for ever."""
+    """A change as Redis takes it. `age`: the milliseconds since it was decided, -1 where nobody knows. `remaining`:
+    those that are left of a ban, None for ever."""
 
     kind: str
     target: Target
@@ -82,19 +72,12 @@ class Link:
         self._changes, self._bans, self._ends, self._lifted, self._epoch, self._nodes = (
             f"{tag}:{name}" for name in ("changes", "bans", "ends", "lifted", "epoch", "nodes")
         )
-        self._redis = redis.Redis.from_url(
-            settings.url,
-            protocol=2,
-            socket_timeout=PATIENCE,
-            socket_connect_timeout=PATIENCE,
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,
-            max_connections=4,
-        )
+        self._allowed, self._disallowed = f"{tag}/allowed", f"{tag}/disallowed"
+        self._redis = connected(settings)
 
     async def close(self) -> None:
         """Free the connections."""
-        with self._explained():
+        with explained(self._settings.server):
             await self._redis.aclose()
 
     async def probe(self) -> str:
@@ -105,7 +88,7 @@ class Link:
     async def greet(self, written: str) -> Greeting:
         """Say that this node is there, whose last message was `written` (empty = none)."""
         node, version = self._settings.node, self._settings.version
-        with self._explained():
+        with explained(self._settings.server):
             told = await self._eval(
                 GREET, [self._changes, self._epoch, self._nodes], [written, secrets.token_hex(8), node, version]
             )
@@ -113,18 +96,23 @@ class Link:
             return Greeting(epoch.decode(), bool(kept), int(now), _id(oldest), _id(newest))
 
     async def share(self, changes: Sequence[Outgoing]) -> list[str]:
-        """Tell changes; return their ids (empty: the target was let through since): of as many, from the first on, as
-        Redis took before it was full.
+        """Tell changes; return their ids: of as many, from the first on, as Redis took before it was full. An empty id:
+        it was taken back since, or is one too many; `-`: everybody knows it.
 
         Raises:
             FleetFull: Redis has no memory even for the first.
         """
-        with self._explained():
+        with explained(self._settings.server):
             pipeline = self._redis.pipeline(transaction=False)
             for one in changes:
-                remaining = -1 if one.remaining is None else one.remaining
-                keys = self._changes, self._bans, self._ends, self._lifted, self._failures(one.target)
-                pipeline.eval(SHARE, len(keys), *keys, one.kind, one.target, one.message, remaining, one.age)
+                keys = [self._changes, self._bans, self._ends, self._lifted, self._failures(one.target)]
+                values: list[str | bytes | int] = [one.kind, one.target, one.message, one.age]
+                if one.kind in {"allow", "disallow"}:
+                    keys += [self._allowed, self._disallowed]
+                    pipeline.eval(EXEMPT, len(keys), *keys, *values)
+                else:
+                    values.append(-1 if one.remaining is None else one.remaining)
+                    pipeline.eval(SHARE, len(keys), *keys, *values)
             ids: list[str] = []
             for answer in await pipeline.execute(raise_on_error=False):
                 if isinstance(answer, Exception):
@@ -136,7 +124,7 @@ class Link:
 
     async def count(self, failures: Sequence[Counted], now: Timestamp) -> list[int]:
         """Count failures; return how many of their addresses count then."""
-        with self._explained():
+        with explained(self._settings.server):
             pipeline = self._redis.pipeline(transaction=False)
             for one in failures:
                 age = max(0, now - one.at)
@@ -144,62 +132,75 @@ class Link:
                 pipeline.eval(COUNT, 1, key, one.name, one.weight, age, one.findtime, one.maxretry)
             return [int(total) for total in await pipeline.execute()]
 
-    async def read(self, after: Id, *, wait: bool) -> list[tuple[Id, bytes]]:
-        """Return messages behind `after`, at most a page; with `wait`, wait a second for one."""
-        with self._explained():
-            place = f"{after[0]}-{after[1]}"
-            streams: Any = {self._changes: place}
-            answer: Any = await self._redis.xread(streams, count=PAGE, block=BLOCK if wait else None)
+    async def read(self, after: Id) -> list[tuple[Id, bytes]]:
+        """Return new messages behind `after`; wait a second for one."""
+        with explained(self._settings.server):
+            streams: Any = {self._changes: _text(after)}
+            answer: Any = await self._redis.xread(streams, count=LIVE, block=BLOCK)
             entries = answer[0][1] if answer else []
             return [(_id(name) or after, fields.get(b"m", b"")) for name, fields in entries]
 
+    async def behind(self, after: Id) -> list[tuple[Id, bytes]]:
+        """Return messages behind `after` that were missed; those that are too long, empty."""
+        with explained(self._settings.server):
+            entries = await self._look(BEHIND, [self._changes], [_text(after), AT_ONCE, LARGEST])
+            return [(_id(name) or after, message) for name, message in entries]
+
     async def snapshot(self) -> AsyncIterator[tuple[int, bytes]]:
         """Yield when each running ban was told, in Redis' time, and its message. A ban may come twice."""
-        with self._explained():
-            async for _, entry in self._redis.hscan_iter(self._bans, count=PAGE):
-                at, _, message = entry.partition(b" ")
-                yield (int(at) if at.isdigit() else 0), message
+        async for _, entry in self._fields(self._bans):
+            yield _dated(entry)
 
-    async def nodes(self) -> dict[str, tuple[int, str]]:
-        """Return when each node was heard of, in Redis' time, and its version, as they are told."""
-        with self._explained():
-            found = {}
-            async for node, entry in self._redis.hscan_iter(self._nodes, count=PAGE):
-                at, _, version = entry.partition(b" ")
-                if at.isdigit():
-                    found[node.decode(errors="replace")] = int(at[:15]), version.decode(errors="replace")
-            return found
+    async def exemptions(self) -> AsyncIterator[tuple[int, bytes]]:
+        """Yield the same of each target that is never banned."""
+        async for _, entry in self._fields(self._allowed):
+            yield _dated(entry)
+
+    async def exempted(self, target: Target) -> bytes | None:
+        """Return the message that a target is never banned, as it holds now."""
+        with explained(self._settings.server):
+            entry = await self._look(ALLOWED_NOW, [self._allowed], [target, LONGEST])
+            return None if entry is None else _dated(entry)[1]
+
+    async def nodes(self) -> AsyncIterator[tuple[str, int, str]]:
+        """Yield who was heard of, when, in Redis' time, and in which version, as they are told."""
+        async for node, entry in self._fields(self._nodes):
+            at, version = _dated(entry)
+            yield node.decode(errors="replace"), at, version.decode(errors="replace")
+
+    async def _fields(self, key: str) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Yield the fields of a hash, some of them twice, without those that are longer than any message."""
+        cursor = b"0"
+        while True:
+            with explained(self._settings.server):
+                cursor, told = await self._look(PAGE, [key], [cursor, AT_ONCE, LONGEST])
+                pairs = list(zip(told[::2], told[1::2], strict=True))
+            for pair in pairs:
+                yield pair
+            if cursor == b"0":
+                return
 
     def _failures(self, target: Target) -> str:
         return f"{{{self._settings.prefix}}}:count:{target}"
 
-    async def _eval(self, script: str, keys: Sequence[str], values: Sequence[str]) -> Any:  # noqa: ANN401 -- as Redis' library says
+    async def _eval(self, script: str, keys: Sequence[str], values: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 -- as Redis' library says
         answer: Any = self._redis.eval(script, len(keys), *keys, *values)
         return await answer
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        where = f"Redis at {self._settings.server}"
-        try:
-            yield
-        except OutOfMemoryError as error:
-            raise FleetFull(f"{where} has no memory left (maxmemory)") from error
-        except AuthenticationError as error:
-            raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
-        except NoPermissionError as error:
-            raise FleetError(f"{where} does not allow this user what amiguard needs (ACL)") from error
-        except ReadOnlyError as error:
-            raise FleetError(f"{where} is a replica that takes no changes") from error
-        except RedisTimeout as error:
-            raise FleetError(f"{where} does not answer") from error
-        except ResponseError as error:
-            raise FleetError(f"{where} refuses a command: {str(error)[:200]}") from error
-        except (RedisError, OSError) as error:
-            if isinstance(error.__cause__, AuthenticationError):
-                raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
-            raise FleetError(f"{where} can't be reached") from error
-        except (TypeError, ValueError, AttributeError, IndexError) as error:
-            raise FleetError(f"{where} answers what was not expected: is it Redis 7 or Valkey?") from error
+    async def _look(self, script: str, keys: Sequence[str], values: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 -- as Redis' library says
+        """Have a script run that changes nothing: a user who may only read these keys may do it."""
+        answer: Any = self._redis.eval_ro(script, len(keys), *keys, *values)
+        return await answer
+
+
+def _dated(entry: bytes) -> tuple[int, bytes]:
+    """Return the time before a message, and the message."""
+    at, _, message = entry.partition(b" ")
+    return (int(at[:15]) if at.isdigit() else 0), message
+
+
+def _text(place: Id) -> str:
+    return f"{place[0]}-{place[1]}"
 
 
 def _id(name: bytes) -> Id | None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from amiguard.errors import InvalidAddress, InvalidMessage
 from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp, network_of, parse_target
-from amiguard.ports import Lifted, Shared
+from amiguard.ports import Exempted, Lifted, Revoked, Shared
 
 VERSION = 1
 
@@ -24,6 +24,9 @@ LONGEST = 3_144_960_000_000
 
 WIDEST = {4: 16, 6: 32}
 """The shortest prefix of a network that is banned for others, by IP version."""
+
+WIDEST_ALLOWED = {4: 24, 6: 48}
+"""The same of one that others never ban."""
 
 MAX_ACCOUNTS, TEXT, WORD = 10, 256, 32
 MAX_FAILURES = 1_000_000_000
@@ -41,17 +44,23 @@ class Message(NamedTuple):
     change: Shared
 
 
-def shareable(target: Target) -> bool:
-    """Whether a node may ban this target for others."""
-    network = network_of(target)
-    return network.prefixlen >= WIDEST[network.version]
+def shareable(change: Shared) -> bool:
+    """Whether the target of a change is not too wide for what one node may have others do."""
+    network = network_of(change.target)
+    widest = WIDEST_ALLOWED if isinstance(change, Exempted | Revoked) else WIDEST
+    return network.prefixlen >= widest[network.version]
 
 
 def encode(change: Shared, node: str, instance: str, now: Timestamp) -> bytes:
     """Return a change as a message of `node`."""
     told: dict[str, object] = {"v": VERSION, "node": node, "instance": instance, "target": change.target}
-    if isinstance(change, Lifted):
-        return json.dumps(told | {"kind": "unban"}).encode()
+    match change:
+        case Lifted():
+            return json.dumps(told | {"kind": "unban"}).encode()
+        case Exempted():
+            return json.dumps(told | {"kind": "allow", "comment": change.comment[:TEXT]}).encode()
+        case Revoked():
+            return json.dumps(told | {"kind": "disallow"}).encode()
     told |= {
         "kind": "ban",
         "remaining": change.remaining(now),
@@ -77,14 +86,22 @@ def decode(raw: bytes, now: Timestamp, age: int) -> Message:
     if told.get("v") != VERSION or isinstance(told["v"], bool):
         raise InvalidMessage("it is of a version that this amiguard does not know")
     node, instance = _matching(told, "node", NAME), _matching(told, "instance", _INSTANCE)
-    target = _target(told)
+    target, at = _target(told), now - max(0, age)
+    change: Shared
     match told.get("kind"):
         case "unban":
-            return Message(instance, Lifted(target, now - max(0, age), node))
+            change = Lifted(target, at, node)
         case "ban":
-            return Message(instance, _ban(told, target, node, now - max(0, age)))
+            change = _ban(told, target, node, at)
+        case "allow":
+            change = Exempted(target, at, _text(told, "comment", TEXT), node)
+        case "disallow":
+            change = Revoked(target, at, node)
         case _:
             raise InvalidMessage("it is of a kind that this amiguard does not know")
+    if not shareable(change):
+        raise InvalidMessage(f"{target} is wider than what a node may tell of")
+    return Message(instance, change)
 
 
 def _ban(told: Mapping[str, Any], target: Target, node: str, since: Timestamp) -> Ban:
@@ -138,8 +155,6 @@ def _target(told: Mapping[str, Any]) -> Target:
         target = None
     if target is None or target != text:
         raise InvalidMessage("its target is neither an address nor a network in canonical text")
-    if not shareable(target):
-        raise InvalidMessage(f"{target} is wider than a node may ban for others")
     return target
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from random import SystemRandom
 
-from amiguard.errors import FleetError, FleetFull, InvalidMessage
-from amiguard.fleet.link import BEGINNING, Id, Link, Outgoing
-from amiguard.fleet.messages import decode, encode, shareable
+from amiguard.errors import FleetError, FleetFull
+from amiguard.fleet.link import BEGINNING, KNOWN, Id, Link, Outgoing
+from amiguard.fleet.messages import encode, shareable
 from amiguard.fleet.outbox import Outbox
-from amiguard.fleet.settings import FleetSettings
+from amiguard.fleet.reading import Reader
+from amiguard.fleet.settings import Allow, FleetSettings
 from amiguard.fleet.tally import PAUSE, Tally
 from amiguard.journal import Action, Journal
-from amiguard.model import Ban, Failure, Target
-from amiguard.ports import Clock, Lifted, Reached, Shared, Take
+from amiguard.model import Failure
+from amiguard.ports import Clock, Exempted, Lifted, Participant, Revoked, Shared
 
 BATCH = 100
 """Changes told in one round trip."""
@@ -31,8 +31,8 @@ GREET = 2.0
 CENSUS = 30.0
 """Seconds between two looks at who else is there."""
 
-MAX_NODES = 2_000
-"""Nodes that are told of in the status."""
+MAX_NODES, LONGEST_NAME = 2_000, 64
+"""Nodes that are told of in the status, and how much of their names."""
 
 _random = SystemRandom()
 
@@ -45,6 +45,7 @@ class Node:
         self._journal = journal
         self._clock = clock
         self._instance = secrets.token_hex(8)
+        self._reader = Reader(self._instance, journal, clock, hears_allowed=settings.allow is not Allow.OFF)
         self._outbox = Outbox()
         self._tally = Tally(self._instance, clock)
         self._wake = asyncio.Event()
@@ -53,16 +54,14 @@ class Node:
         """The last message that was heard; None = everything has to be taken up anew."""
         self._written = ""
         self._epoch = ""
-        self._ahead = 0
-        """By how many milliseconds Redis' clock is ahead of ours."""
-        self._refused = 0
         self._sent = 0
-        self._received = 0
         self._nodes: dict[str, tuple[int, str]] = {}
 
     def publish(self, change: Shared) -> None:
-        """Take a change for the others; a network that is too wide to be banned for others stays here."""
-        if shareable(change.target):
+        """Take a change for the others. A network that is too wide for that stays here; so does who is allowed, where
+        the settings say so."""
+        kept = isinstance(change, Exempted | Revoked) and self._settings.allow is not Allow.SHARE
+        if shareable(change) and not kept:
             self._outbox.put(change)
             self._wake.set()
 
@@ -71,17 +70,20 @@ class Node:
         if self._settings.count:
             self._tally.put(failure, findtime, maxretry)
 
-    async def run(self, take: Take, own: Callable[[], Iterable[Ban]], reached: Reached) -> None:
+    async def run(self, us: Participant) -> None:
         """Tell and hear until cancelled."""
+        if self._settings.allow is Allow.OFF:
+            gone = [Revoked(one.target, self._clock()) for one in us.exempted() if one.node]
+            await us.take(gone, missed=True)
         delay = RETRY[0]
         while True:
             link = Link(self._settings)
             try:
-                await self._meet(link, own)
-                await self._catch_up(link, take)
+                await self._meet(link, us)
+                await self._catch_up(link, us)
                 self._connected()
                 delay = RETRY[0]
-                await self._stay(link, take, own, reached)
+                await self._stay(link, us)
             except FleetError as error:
                 self._lost(error)
             finally:
@@ -95,8 +97,9 @@ class Node:
         return self._outbox.peek(len(self._outbox))
 
     def status(self) -> Mapping[str, object]:
-        """Tell how it goes; `nodes` lists who is there, with the seconds since he was heard of."""
-        now = self._clock() + self._ahead
+        """Tell how it goes. `lag`: for how many seconds the newest change was on its way. `nodes` lists who is there,
+        with the seconds since he was heard of."""
+        now = self._clock() + self._reader.ahead
         return {
             "up": not self._failing,
             "error": self._failing,
@@ -105,9 +108,10 @@ class Node:
             "waiting": len(self._outbox),
             "sent": self._sent,
             "counted": self._tally.counted,
-            "received": self._received,
-            "refused": self._refused,
+            "received": self._reader.received,
+            "refused": self._reader.refused,
             "lost": self._outbox.lost,
+            "lag": self._reader.lag / 1000,
             "nodes": [
                 {"node": node, "version": version, "seen": max(0, now - at) // 1000}
                 for node, (at, version) in sorted(self._nodes.items())
@@ -116,42 +120,39 @@ class Node:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    async def _meet(self, link: Link, own: Callable[[], Iterable[Ban]]) -> None:
+    async def _meet(self, link: Link, us: Participant) -> None:
         """Greet, and find out whether Redis has lost what it was told."""
         greeting = await link.greet(self._written)
-        self._ahead = greeting.now - self._clock()
+        self._reader.ahead = greeting.now - self._clock()
         lost = not greeting.kept or self._epoch not in {"", greeting.epoch}
         if lost:
             self._written = ""
-            for ban in own():
+            for ban in us.bans():
                 self.publish(ban)
         newest, oldest = greeting.newest or BEGINNING, greeting.oldest or BEGINNING
         if lost or (self._read is not None and not oldest <= self._read <= newest):
             self._read = None
         self._epoch = greeting.epoch
 
-    async def _catch_up(self, link: Link, take: Take) -> None:
-        """Take up what was told while this node did not listen: of each target, the newest."""
-        newest: dict[Target, Shared] = {}
-        place = self._read
-        if place is None:
-            place = BEGINNING
-            async with aclosing(link.snapshot()) as entries:  # type: ignore[type-var] # an async generator is one
-                async for at, raw in entries:
-                    self._note(newest, raw, at)
-        while messages := await link.read(place, wait=False):
-            for place, raw in messages:
-                self._note(newest, raw, place[0])
-        await take(list(newest.values()), missed=True)
+    async def _catch_up(self, link: Link, us: Participant) -> None:
+        """Take up what was told while this node did not listen. Who is allowed comes first, and is told to a Redis that
+        does not know it; it refuses what was taken back since."""
+        changes, place = await self._reader.missed(link, self._read)
+        exempted = await self._reader.exemptions(link)
+        known = {one.target for one in exempted}
+        for one in us.exempted():
+            if one.target not in known:
+                self.publish(one)
+        await us.take([*exempted, *changes], missed=True)
         self._read = place
 
-    async def _stay(self, link: Link, take: Take, own: Callable[[], Iterable[Ban]], reached: Reached) -> None:
+    async def _stay(self, link: Link, us: Participant) -> None:
         """Tell and hear. Raises FleetError."""
         tasks = [
-            asyncio.create_task(self._listen(link, take, own)),
-            asyncio.create_task(self._tell(link)),
+            asyncio.create_task(self._listen(link, us)),
+            asyncio.create_task(self._tell(link, us)),
             asyncio.create_task(self._count_nodes(link)),
-            asyncio.create_task(self._count(link, reached)),
+            asyncio.create_task(self._count(link, us)),
         ]
         try:
             await asyncio.gather(*tasks)
@@ -160,25 +161,20 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _listen(self, link: Link, take: Take, own: Callable[[], Iterable[Ban]]) -> None:
+    async def _listen(self, link: Link, us: Participant) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + GREET
         while True:
             if self._read is None:
-                await self._catch_up(link, take)
-            changes: list[Shared] = []
-            for place, raw in await link.read(self._read or BEGINNING, wait=True):
-                self._read = place
-                change = self._understood(raw, place[0])
-                if change is not None:
-                    changes.append(change)
+                await self._catch_up(link, us)
+            changes, self._read = await self._reader.live(link, self._read or BEGINNING)
             if changes:
-                await take(changes, missed=False)
+                await us.take(changes, missed=False)
             if loop.time() >= due:
-                await self._meet(link, own)
+                await self._meet(link, us)
                 due = loop.time() + GREET
 
-    async def _tell(self, link: Link) -> None:
+    async def _tell(self, link: Link, us: Participant) -> None:
         delay = RETRY[0]
         while True:
             self._wake.clear()
@@ -187,7 +183,7 @@ class Node:
                 await self._wake.wait()
                 continue
             try:
-                await self._send(link, batch)
+                await self._send(link, batch, us)
             except FleetFull as error:  # the others can still be heard
                 self._lost(error)
                 await asyncio.sleep(_random.uniform(delay / 2, delay))
@@ -196,10 +192,10 @@ class Node:
                 self._connected()
                 delay = RETRY[0]
 
-    async def _count(self, link: Link, reached: Reached) -> None:
+    async def _count(self, link: Link, us: Participant) -> None:
         while True:
             try:
-                await self._tally.flush(link, reached)
+                await self._tally.flush(link, us.reached)
             except FleetFull as error:
                 self._lost(error)
                 await asyncio.sleep(RETRY[1])
@@ -207,47 +203,40 @@ class Node:
                 self._connected()
                 await asyncio.sleep(PAUSE)
 
-    async def _send(self, link: Link, batch: Sequence[Shared]) -> None:
+    async def _send(self, link: Link, batch: Sequence[Shared], us: Participant) -> None:
         now = self._clock()
         ids = await link.share([self._outgoing(change, now) for change in batch])
-        for change in batch[: len(ids)]:
+        for change, told in zip(batch, ids, strict=False):  # Redis may have been full after some of them
             self._outbox.done(change)
-        self._written = next(filter(None, reversed(ids)), self._written)
+            if isinstance(change, Exempted) and not told:
+                await us.take([Revoked(change.target, now)], missed=True)
+            if told not in {"", KNOWN}:
+                self._written = told
         self._sent += len(ids)
 
     def _outgoing(self, change: Shared, now: int) -> Outgoing:
         message = encode(change, self._settings.node, self._instance, now)
-        if isinstance(change, Lifted):
-            return Outgoing("unban", change.target, message, max(0, now - change.at))
-        return Outgoing("ban", change.target, message, max(0, now - change.since), change.remaining(now))
+        match change:
+            case Lifted():
+                return Outgoing("unban", change.target, message, max(0, now - change.at))
+            case Exempted():
+                return Outgoing("allow", change.target, message, max(0, now - change.at) if change.at else -1)
+            case Revoked():
+                return Outgoing("disallow", change.target, message, max(0, now - change.at))
+            case _:
+                return Outgoing("ban", change.target, message, max(0, now - change.since), change.remaining(now))
 
     async def _count_nodes(self, link: Link) -> None:
         while True:
-            found = await link.nodes()
-            self._nodes = dict(list(found.items())[:MAX_NODES])
+            found: dict[str, tuple[int, str]] = {}
+            async with aclosing(link.nodes()) as nodes:  # type: ignore[type-var] # an async generator is one
+                async for node, at, version in nodes:
+                    if len(found) >= MAX_NODES:
+                        break
+                    if at:
+                        found[node[:LONGEST_NAME]] = at, version[:LONGEST_NAME]
+            self._nodes = found
             await asyncio.sleep(CENSUS)
-
-    def _note(self, newest: dict[Target, Shared], raw: bytes, at: int) -> None:
-        change = self._understood(raw, at)
-        if change is not None:
-            newest.pop(change.target, None)
-            newest[change.target] = change
-
-    def _understood(self, raw: bytes, at: int) -> Shared | None:
-        """Return the change that a message tells; None for a ban of our own, and for what is none.
-
-        Of our own unbans one has to hear: in between another node may have told a ban anew."""
-        now = self._clock()
-        try:
-            message = decode(raw, now, now + self._ahead - at)
-        except InvalidMessage as error:
-            self._refused += 1
-            self._journal.write(Action.FLEET_REFUSED, f"a message was passed over: {error}", refused=self._refused)
-            return None
-        if message.instance == self._instance:
-            return replace(message.change, node="") if isinstance(message.change, Lifted) else None
-        self._received += 1
-        return message.change
 
     def _connected(self) -> None:
         if self._failing:

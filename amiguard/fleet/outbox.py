@@ -5,28 +5,30 @@ from __future__ import annotations
 from itertools import islice
 
 from amiguard.model import Target
-from amiguard.ports import Shared
+from amiguard.ports import Exempted, Revoked, Shared
 
 CAPACITY = 10_000
 """Targets; some 10 MB when full. A node that goes on alone under a flood tells the newest of them afterwards."""
 
 
 class Outbox:
-    """The newest change of each target, the oldest first; the oldest makes room."""
+    """The newest change of each target, the oldest first; the oldest makes room. Whether a target is banned is one
+    question, whether it may be is another."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.lost = 0
         """Changes that were dropped for want of room."""
         self._capacity = capacity
-        self._waiting: dict[Target, Shared] = {}
+        self._waiting: dict[tuple[Target, bool], Shared] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, change: Shared) -> None:
         """Take a change."""
-        self._waiting.pop(change.target, None)
-        self._waiting[change.target] = change
+        key = _key(change)
+        self._waiting.pop(key, None)
+        self._waiting[key] = change
         if len(self._waiting) > self._capacity:
             del self._waiting[next(iter(self._waiting))]
             self.lost += 1
@@ -37,5 +39,9 @@ class Outbox:
 
     def done(self, change: Shared) -> None:
         """Drop a change that was taken, unless a newer one of its target came meanwhile."""
-        if self._waiting.get(change.target) is change:
-            del self._waiting[change.target]
+        if self._waiting.get(_key(change)) is change:
+            del self._waiting[_key(change)]
+
+
+def _key(change: Shared) -> tuple[Target, bool]:
+    return change.target, isinstance(change, Exempted | Revoked)

@@ -6,6 +6,8 @@
 - `{PREFIX}:bans`: who is banned, the snapshot for a node that is new; target -> "TIME MESSAGE"
 - `{PREFIX}:ends`: when their bans end, to clean up
 - `{PREFIX}:lifted`: when each target was let through, as old as the stream; no ban that was decided before comes back
+- `{PREFIX}/allowed`: who is never banned, target -> "TIME MESSAGE"; what the stream says of it holds only if this does
+- `{PREFIX}/disallowed`: when that was taken back, for a year; nothing that was allowed before comes back
 - `{PREFIX}:epoch`: a random name; where it is missing or another, Redis has lost everything
 - `{PREFIX}:count:ADDRESS`: the failures of an address on all nodes, by their time, as long as they count
 - `{PREFIX}:nodes`: who was heard of when, and in which version; node -> "TIME VERSION"
@@ -15,6 +17,12 @@ from __future__ import annotations
 
 KEPT = 86_400_000
 """Milliseconds that a change stays in the stream."""
+
+ALLOWED = 1_000
+"""Targets that are never banned, on the word of all nodes together."""
+
+DISALLOWED, DISALLOWED_KEPT = 10_000, 365 * KEPT
+"""Of how many it is known that they are not any more, and for how many milliseconds."""
 
 MOST = 100_000
 """Changes in the stream, and bans in the snapshot; some 50 MB each, of ordinary bans."""
@@ -26,8 +34,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 SHARE = f"""{_NOW}
 local changes, bans, ends, lifted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local kind, target, message, remaining = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local decided = now - tonumber(ARGV[5])
+local kind, target, message, remaining = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
+local decided = now - tonumber(ARGV[4])
 if kind == 'ban' and tonumber(redis.call('ZSCORE', lifted, target) or '-inf') > decided then
     return ''
 end
@@ -59,8 +67,76 @@ if redis.call('ZCARD', ends) > {MOST} then
 end
 return id
 """
-"""Tells a change (kind, target, message, milliseconds left or -1, milliseconds since it was decided); returns the id
+"""Tells a change (kind, target, message, milliseconds since it was decided, those left or -1); returns the id
 under which it stands, or nothing: its target was let through since."""
+
+EXEMPT = f"""{_NOW}
+local changes, bans, ends, lifted, failures = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local allowed, disallowed = KEYS[6], KEYS[7]
+local kind, target, message, age = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local decided = age < 0 and 0 or now - age
+if kind == 'allow' then
+    local known = redis.call('HEXISTS', allowed, target) == 1
+    if tonumber(redis.call('ZSCORE', disallowed, target) or '-inf') >= decided then
+        return ''
+    elseif known and age < 0 then
+        return '-'
+    elseif not known and redis.call('HLEN', allowed) >= {ALLOWED} then
+        return ''
+    end
+    redis.call('HSET', allowed, target, string.format('%.0f ', now) .. message)
+    redis.call('ZREM', disallowed, target)
+    redis.call('HDEL', bans, target)
+    redis.call('ZREM', ends, target)
+    redis.call('ZREMRANGEBYSCORE', failures, '-inf', '+inf')
+    redis.call('ZADD', lifted, 'GT', string.format('%.0f', decided), target)
+else
+    redis.call('HDEL', allowed, target)
+    redis.call('ZADD', disallowed, 'GT', string.format('%.0f', decided), target)
+    redis.call('ZREMRANGEBYSCORE', disallowed, '-inf', string.format('%.0f', now - {DISALLOWED_KEPT}))
+    if redis.call('ZCARD', disallowed) > {DISALLOWED} then
+        redis.call('ZPOPMIN', disallowed)
+    end
+end
+return redis.call('XADD', changes, 'MINID', '~', string.format('%.0f', now - {KEPT}), '*', 'm', message)
+"""
+"""Tells that a target is never banned, or may be again (kind, target, message, milliseconds since it was decided or -1
+where nobody knows); returns the id under which it stands, `-`: it is known, or nothing: it was taken back since, or too
+many are allowed."""
+
+ALLOWED_NOW = """
+local told = redis.call('HGET', KEYS[1], ARGV[1])
+return told and string.sub(told, 1, tonumber(ARGV[2]))
+"""
+"""Returns what is told of a target that is never banned (target, bytes at most)."""
+
+PAGE = """
+local told, kept = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2]), {}
+for place = 1, #told[2], 2 do
+    if #told[2][place] + #told[2][place + 1] <= tonumber(ARGV[3]) then
+        table.insert(kept, told[2][place])
+        table.insert(kept, told[2][place + 1])
+    end
+end
+return {told[1], kept}
+"""
+"""Returns some fields of a hash with their values (cursor, how many, bytes at most): what is longer is nobody's
+message, and must not fill the reader's memory."""
+
+BEHIND = """
+local told = {}
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])) do
+    local message = ''
+    for place = 1, #entry[2], 2 do
+        if entry[2][place] == 'm' and #entry[2][place + 1] <= tonumber(ARGV[3]) then
+            message = entry[2][place + 1]
+        end
+    end
+    table.insert(told, {entry[1], message})
+end
+return told
+"""
+"""Returns messages behind one (id, how many, bytes at most), those that are longer empty."""
 
 GREET = f"""{_NOW}
 local changes, epoch, nodes = KEYS[1], KEYS[2], KEYS[3]

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Allow(StrEnum):
+    """What a node has to do with whom administrators of other nodes allow."""
+
+    SHARE = "share"
+    """It allows them, and tells whom its own administrator allows."""
+    HEAR = "hear"
+    """It allows them, and tells nothing: its user of Redis need not be able to."""
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +29,4 @@ class FleetSettings:
     version: str
     count: bool = True
     """Whether failures are counted together."""
+    allow: Allow = Allow.SHARE

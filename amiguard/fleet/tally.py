@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from itertools import count, islice
 
 from amiguard.fleet.link import Counted, Link
 from amiguard.model import Failure
-from amiguard.ports import Clock, Reached
+from amiguard.ports import Clock
 
 CAPACITY = 10_000
 """Failures that wait; the oldest makes room."""
@@ -41,7 +42,7 @@ class Tally:
         )
         self._wake.set()
 
-    async def flush(self, link: Link, reached: Reached) -> None:
+    async def flush(self, link: Link, reached: Callable[[Failure, int], None]) -> None:
         """Wait for failures, have some counted, and tell `reached` of whom there were too many.
 
         Raises:

@@ -286,5 +286,6 @@ SmtpTls = Annotated[Literal["none", "starttls", "tls"], Allowed("none, starttls 
 WebhookFormat = Annotated[
     Literal["json", "slack", "mattermost", "teams", "ntfy"], Allowed("json, slack, mattermost, teams or ntfy")
 ]
+FleetAllow = Annotated[Literal["share", "hear", "off"], Allowed("share, hear or off")]
 LogFormat = Annotated[Literal["ecs", "ocsf", "console"], Allowed("ecs, ocsf or console")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Allowed("debug, info, warning or error")]

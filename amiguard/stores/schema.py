@@ -63,6 +63,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             addresses TEXT NOT NULL -- JSON array
         ) WITHOUT ROWID""",
     ),
+    (
+        # which node of the fleet told of it; empty: an administrator of this one
+        "ALTER TABLE allowed ADD COLUMN node TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
 
@@ -77,11 +81,11 @@ kept as `history.MAX_TIMES` says."""
 
 END_BAN = "DELETE FROM bans WHERE target = ?"
 
-SAVE_ALLOWED = "INSERT OR REPLACE INTO allowed VALUES (?, ?)"
+SAVE_ALLOWED = "INSERT OR REPLACE INTO allowed VALUES (?, ?, ?)"
 
 END_ALLOWED = "DELETE FROM allowed WHERE target = ?"
 
-LOAD_ALLOWED = "SELECT target, comment FROM allowed"
+LOAD_ALLOWED = "SELECT target, comment, node FROM allowed"
 
 SAVE_NAME = "INSERT OR REPLACE INTO names VALUES (?, ?)"
 

@@ -189,8 +189,8 @@ async def prepare(
         known = times_of(await connection.execute_fetchall(schema.LOAD_TIMES, (began,))) if times else {}
         targets, counts = map(json.loads, await answer(connection, schema.LOAD_HISTORY))
         allowed = [
-            Allowed(Target(target), AllowOrigin.RUNTIME, comment)
-            for target, comment in await connection.execute_fetchall(schema.LOAD_ALLOWED)
+            Allowed(Target(target), AllowOrigin.FLEET if node else AllowOrigin.RUNTIME, comment, node=node)
+            for target, comment, node in await connection.execute_fetchall(schema.LOAD_ALLOWED)
         ]
         positions = [position_of(row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
         phones = [Phone(*row) for row in await connection.execute_fetchall(schema.LOAD_PHONES)]
@@ -244,7 +244,10 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
             yield schema.SAVE_NAME, [(one.name, json.dumps(one.addresses)) for one in names]
             yield schema.FORGET_NAMES, None
         elif kind is Allowed:
-            yield schema.SAVE_ALLOWED, [(one.target, one.comment) for one in group if isinstance(one, Allowed)]
+            yield (
+                schema.SAVE_ALLOWED,
+                [(one.target, one.comment, one.node) for one in group if isinstance(one, Allowed)],
+            )
         elif kind is Disallowed:
             yield schema.END_ALLOWED, [(change.target,) for change in group if isinstance(change, Disallowed)]
         else:

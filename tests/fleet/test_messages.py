@@ -6,13 +6,14 @@ import json
 from contextlib import suppress
 from ipaddress import ip_network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amiguard.errors import InvalidMessage
 from amiguard.fleet.messages import LARGEST, decode, encode, shareable
 from amiguard.model import Ban, Evidence, Origin, Reason, Target, target_of
-from amiguard.ports import Lifted
+from amiguard.ports import Exempted, Lifted, Revoked
 
 NOW = 1_764_590_400_000
 INSTANCE = "0123456789abcdef"
@@ -81,11 +82,26 @@ def test_a_message_with_any_field_replaced_is_refused_or_bans_no_wide_network(ba
     told[data.draw(st.sampled_from(sorted(told)))] = data.draw(VALUES)
     with suppress(InvalidMessage):
         change = decode(json.dumps(told).encode(), NOW, 0).change
-        assert shareable(change.target)
+        assert shareable(change)
 
 
 @given(st.ip_addresses(), st.integers(0, 128))
-def test_only_networks_from_16_and_from_32_on_are_banned_for_others(ip: object, prefix: int) -> None:
+def test_only_networks_from_16_and_32_on_are_banned_for_others_and_from_24_and_48_on_allowed(
+    ip: object, prefix: int
+) -> None:
     network = ip_network(f"{ip}/{prefix if ':' in str(ip) else min(prefix, 32)}", strict=False)
     target = target_of(network)
-    assert shareable(target) is (ip_network(target).prefixlen >= (32 if ":" in target else 16))
+    six, length = ":" in target, ip_network(target).prefixlen
+    assert shareable(Lifted(target, 0)) is (length >= (32 if six else 16))
+    assert shareable(Exempted(target, 0)) is shareable(Revoked(target, 0)) is (length >= (48 if six else 24))
+
+
+@given(TARGETS, TEXT)
+def test_who_is_allowed_is_told_with_a_comment_and_who_says_so(target: Target, comment: str) -> None:
+    change = Exempted(target, NOW, comment)
+    raw = encode(change, "pbx1", INSTANCE, NOW)
+    if shareable(change):
+        assert decode(raw, NOW, 7).change == Exempted(target, NOW - 7, comment[:256], "pbx1")
+    else:
+        with pytest.raises(InvalidMessage):
+            decode(raw, NOW, 0)

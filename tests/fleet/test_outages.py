@@ -12,7 +12,7 @@ from amiguard.fleet.link import Link
 from amiguard.fleet.outbox import Outbox
 from amiguard.journal import Action
 from amiguard.model import Ban, Reason, Target
-from amiguard.ports import Lifted, Shared
+from amiguard.ports import Lifted, Participant, Shared
 from tests.lab.fleet import fleet, member
 from tests.lab.redis import Redis
 from tests.lab.waiting import until
@@ -53,9 +53,9 @@ async def test_a_ban_that_is_told_anew_does_not_outlive_the_unban_of_the_node_th
         await until(lambda: second.drops(STRANGER))
         sent, told = asyncio.Event(), second.node._send
 
-        async def later(link: Link, batch: Sequence[Shared]) -> None:
+        async def later(link: Link, batch: Sequence[Shared], us: Participant) -> None:
             await sent.wait()
-            await told(link, batch)
+            await told(link, batch, us)
 
         monkeypatch.setattr(second.node, "_send", later)
         await second.guard.administration.unban(STRANGER)

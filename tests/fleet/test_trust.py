@@ -133,9 +133,9 @@ def test_the_bans_of_one_node_and_of_all_are_bounded_until_some_end() -> None:
     assert quota.has_room(Target("new"), "good", 2 * RECOUNT)
 
 
-def acl() -> list[str]:
+def acl(user: str = "amiguard") -> list[str]:
     """The rule of docs/operations.md, word by word."""
-    [line] = [line for line in OPERATIONS.read_text().splitlines() if line.startswith("ACL SETUSER amiguard ")]
+    [line] = [line for line in OPERATIONS.read_text().splitlines() if line.startswith(f"ACL SETUSER {user} ")]
     return line.split()
 
 

@@ -24,7 +24,7 @@ KNOWN_IN = {
     "pydantic": ("amiguard/settings/",),
     "pydantic_settings": ("amiguard/settings/model.py",),
     "pyroute2": ("amiguard/firewalls/nftmessages.py", "amiguard/demo/network.py"),
-    "redis": ("amiguard/fleet/link.py",),
+    "redis": ("amiguard/fleet/client.py",),
     "rich": (
         "amiguard/control/display.py",
         "amiguard/demo/show.py",

@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { confirm } from "./dialog.js";
 import { byId, element, say, visible } from "./dom.js";
 
-const SAYS = { settings: "settings", self: "this host", name: "a name", runtime: "an administrator", learned: "a phone or trunk" };
+const SAYS = { settings: "settings", self: "this host", name: "a name", runtime: "an administrator", fleet: "an administrator of", learned: "a phone or trunk" };
 
 export async function load() {
   if (!byId("allowed").open) return;
@@ -12,12 +12,13 @@ export async function load() {
   byId("exempt").replaceChildren(...allowed.map(entry));
 }
 
-function entry({ address, origin, comment }) {
-  const why = [SAYS[origin] ?? origin, visible(comment)].filter(Boolean).join(": ");
+function entry({ address, origin, comment, node }) {
+  const who = [SAYS[origin] ?? origin, visible(node)].filter(Boolean).join(" ");
+  const why = [who, visible(comment)].filter(Boolean).join(": ");
   const remove = element("button", { type: "button", class: "small", "aria-label": `Remove ${address}`, onclick: () => take(address) }, "Remove");
   return element("li", {},
     element("span", {}, element("span", { class: "address" }, address), element("span", { class: "sub" }, why)),
-    origin === "runtime" ? remove : null,
+    ["runtime", "fleet"].includes(origin) ? remove : null,
   );
 }
 

@@ -55,4 +55,4 @@ class AllowRoutes:
 def described(one: Allowed) -> dict[str, object]:
     """Return somebody who is allowed as JSON."""
     until = None if one.until is None else iso(one.until)
-    return {"address": one.target, "origin": one.origin.value, "comment": one.comment, "until": until}
+    return {"address": one.target, "origin": one.origin.value, "comment": one.comment, "until": until, "node": one.node}

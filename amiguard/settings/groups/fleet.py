@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from amiguard.settings.kinds import NodeName, Secret, Switch, TableName, is_node
+from amiguard.settings.kinds import FleetAllow, NodeName, Secret, Switch, TableName, is_node
 
 OPTIONS = frozenset({"db", "password", "ssl_ca_certs"})
 """What may follow the `?` of the URL: nothing there may switch the check of a certificate off."""
@@ -44,6 +44,11 @@ class FleetGroup(BaseModel):
 
     fleet_count: Switch = Field(
         default=True, description="count failures together with the other nodes: `MAXRETRY` tries, wherever, are a ban"
+    )
+    fleet_allow: FleetAllow = Field(
+        "share",
+        description="whom administrators allow with `amiguard allow`: `share` it with the other nodes, `hear` them and "
+        "tell nothing, or `off`",
     )
 
     @field_validator("redis_url")

@@ -222,8 +222,8 @@ async def test_who_is_allowed_is_let_through_at_once_until_it_is_taken_back(
     )
     _, listed = await told(http, "GET", ALLOW)
     assert listed["allowed"] == [
-        {"address": ALLOWED, "origin": "name", "comment": "trunk.example", "until": "2027-01-15T08:00:00Z"},
-        {"address": "192.0.2.1", "origin": "runtime", "comment": "the branch", "until": None},
+        {"address": ALLOWED, "origin": "name", "comment": "trunk.example", "until": "2027-01-15T08:00:00Z", "node": ""},
+        {"address": "192.0.2.1", "origin": "runtime", "comment": "the branch", "until": None, "node": ""},
     ]
     assert await told(http, "DELETE", f"{ALLOW}/192.0.2.1") == (200, {"address": "192.0.2.1"})
     assert (await told(http, "DELETE", f"{ALLOW}/192.0.2.1"))[0] == 404

@@ -1,0 +1,68 @@
+"""Reaches Redis: the only import of its library. Whatever fails becomes a `FleetError`, by its type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from amiguard.errors import FleetError, FleetFull
+from amiguard.fleet.settings import FleetSettings
+
+PATIENCE = 3.0
+"""Seconds that Redis may take for an answer, or for a connection."""
+
+CONNECTIONS = 4
+
+Client = redis.Redis
+
+
+def connected(settings: FleetSettings) -> Client:
+    """Return a client, which connects when it is first used."""
+    return redis.Redis.from_url(
+        settings.url,
+        protocol=2,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
+        retry=Retry(NoBackoff(), 0),
+        driver_info=None,
+        max_connections=CONNECTIONS,
+    )
+
+
+@contextmanager
+def explained(server: str) -> Iterator[None]:
+    """Raise what goes wrong as `FleetError`: in words for who set this up, and without a secret."""
+    where = f"Redis at {server}"
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise FleetFull(f"{where} has no memory left (maxmemory)") from error
+    except AuthenticationError as error:
+        raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
+    except NoPermissionError as error:
+        raise FleetError(f"{where} does not allow this user what amiguard needs (ACL)") from error
+    except ReadOnlyError as error:
+        raise FleetError(f"{where} is a replica that takes no changes") from error
+    except RedisTimeout as error:
+        raise FleetError(f"{where} does not answer") from error
+    except ResponseError as error:
+        raise FleetError(f"{where} refuses a command: {str(error)[:200]}") from error
+    except (RedisError, OSError) as error:
+        if isinstance(error.__cause__, AuthenticationError):
+            raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
+        raise FleetError(f"{where} can't be reached") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise FleetError(f"{where} answers what was not expected: is it Redis 7 or Valkey?") from error
