@@ -9,9 +9,21 @@ from amiguard.answers import covering, dropped, iso, located, shown
 from amiguard.enforcement import Enforcement
 from amiguard.jail import Jail
 from amiguard.model import Address, Allowed, Ban, Drops, Target, Timestamp
+from amiguard.rules.protected import newcomer, own
 from amiguard.rules.rulebook import Rulebook
 
 Told = dict[str, object]
+
+WORDS = {
+    "jail": "failures",
+    "datagrams": "failures that only datagrams claim",
+    "newcomer": "failures of a new phone",
+    "slow": "failures in the long window",
+    "scanners": "unanswered challenges",
+    "names": "account names",
+    "networks": "offenders of its network",
+}
+"""What each rule counts."""
 
 
 def offender(
@@ -37,7 +49,7 @@ def offender(
         "allowed": [{"address": entry.target, "origin": entry.origin, "comment": entry.comment} for entry in allowed],
         "bans": [shown(ban, now) | dropped(drops.get(ban.target)) | located(countries.get(ban.target)) for ban in bans],
         "earlier": enforcement.history.earlier(address),
-        "tried": [{"account": name, "failures": failures} for name, failures in rules.names.names(address, now)],
+        "tried": [{"account": name, "failures": how.failures} for name, how in rules.names.names(address, now)],
         "logins": rules.logins.accounts(address),
         "phones": phones(address, rules, now),
         "trunk": rules.presence.is_trunk(address),
@@ -52,7 +64,7 @@ def phones(address: Address, rules: Rulebook, now: Timestamp) -> list[Told]:
         {
             "account": phone.account,
             "until": iso(phone.until),
-            "failures": rules.protected.count(address, phone.account, now),
+            "failures": counted(rules.protected.phones, own(address, phone.account), now)["count"],
             "limit": limit,
         }
         for phone in rules.presence.phones(address)
@@ -64,6 +76,9 @@ def counts(address: Address, rules: Rulebook, now: Timestamp) -> Told:
     """Return what each rule that is on has counted of `address`, and at how many it fires."""
     policy = rules.policy
     told: Told = {"jail": counted(rules.jail, address, now)}
+    if rules.protected.shelters(address, now):
+        told["datagrams"] = counted(rules.protected.others, address, now)
+        told["newcomer"] = counted(rules.protected.phones, newcomer(address), now)
     if rules.slow is not None:
         told["slow"] = counted(rules.slow, address, now)
     if rules.scanners is not None:
@@ -106,7 +121,22 @@ def why(
         return f"{what} banned {until}: {ban.reason.value}, after {ban.failures} failures"
     if waiting:
         return "it is about to be banned; the kernel has not taken the ban yet"
-    failures = counted(rules.jail, address, now)["count"]
-    if not failures:
-        return "nothing is held against it"
-    return f"it is not banned: {failures} of {rules.policy.maxretry} failures"
+    spared = who_is_spared(address, rules, now)
+    reached = counts(address, rules, now)
+    parts = [
+        f"{told['count']} of {told['limit']} {WORDS[rule]}"
+        for rule, told in reached.items()
+        if isinstance(told, dict) and told.get("count")
+    ]
+    if not parts:
+        return f"it is not banned: {spared}" if spared else "nothing is held against it"
+    return f"it is not banned: {', '.join(parts)}{f'; {spared}' if spared else ''}"
+
+
+def who_is_spared(address: Address, rules: Rulebook, now: Timestamp) -> str:
+    """Return why not everything counts against the address; nothing of a stranger."""
+    if rules.presence.is_trunk(address):
+        return "it is a trunk of this server, which nothing bans that only datagrams claim"
+    if rules.protected.shelters(address, now):
+        return "phones are known to be there, whose own failures count apart"
+    return ""

@@ -99,7 +99,8 @@ class Presence:
 
     def is_phone(self, address: Address, now: Timestamp) -> bool:
         """Whether any account is known to be at this address."""
-        return any(self.is_own(address, account, now) for account in self.accounts(address))
+        accounts = self._accounts.get(address)
+        return accounts is not None and any(self.is_own(address, account, now) for account in accounts)
 
     def accounts(self, address: Address) -> list[str]:
         """Return the accounts that were at an address, those first seen longest ago first; some may have left."""

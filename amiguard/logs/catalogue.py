@@ -174,8 +174,9 @@ CATALOGUE: dict[Action, Entry] = {
         ("authentication",),
         ("info",),
         "failure",
-        "A phone fails on its own account, from the address where it is known; others may be behind it, so it is not "
-        "banned yet (`PROTECTED_MAXRETRY`). Once a day for each account and address.",
+        "A phone fails `MAXRETRY` times within a day at an address where phones are known: one of them on its own "
+        "account, or a new one. The others are behind that address, so it is not banned yet (`PROTECTED_MAXRETRY`). "
+        "Once a day for each account and address.",
     ),
     Action.BAN_SKIPPED: Entry(
         Level.WARNING,

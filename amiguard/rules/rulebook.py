@@ -6,13 +6,13 @@ from amiguard.asterisk.schema import SecurityEvent
 from amiguard.attempts import Key, key_of
 from amiguard.chansip import Told
 from amiguard.jail import Jail, ban_of
-from amiguard.model import Address, Ban, Failure, Reason, Target, Timestamp
+from amiguard.model import Address, Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.presence import Presence
 from amiguard.rules.accounts import Accounts
 from amiguard.rules.compromise import Background, authentic, suspicion
 from amiguard.rules.logins import Logins
-from amiguard.rules.names import LENGTH, UNKNOWN, Names
+from amiguard.rules.names import UNKNOWN, Names, Tries, name_of
 from amiguard.rules.networks import Networks
 from amiguard.rules.protected import Protected
 from amiguard.rules.scanners import Scanners
@@ -25,15 +25,16 @@ class Rulebook:
 
     def __init__(self, policy: Policy, presence: Presence | None = None) -> None:
         self.presence = Presence() if presence is None else presence
-        self.protected = Protected(policy, self.presence)
+        self.names = Names()
+        self.protected = Protected(policy, self.presence, self.names)
         self.jail = Jail(policy)
         self.slow = slow_jail(policy)
         self.scanners = Scanners(policy) if policy.scan and policy.scan.challenges else None
         self.accounts = Accounts(policy.spread) if policy.spread else None
         self.networks = Networks(policy)
-        self.names = Names()
         self.logins = Logins()
-        self._names_matter = bool(policy.compromise or (policy.scan and policy.scan.accounts))
+        names_matter = policy.compromise or policy.protected_maxretry or (policy.scan and policy.scan.accounts)
+        self._names_matter = bool(names_matter)
 
     @property
     def policy(self) -> Policy:
@@ -64,23 +65,31 @@ class Rulebook:
 
     def failed(self, failure: Failure) -> Verdicts:
         """Count one failure; return what it leads to."""
-        if self.protected.is_own(failure):
-            verdict = self.protected.failed(failure)
+        sheltered = self.protected.shelters(failure.address, failure.at)
+        if sheltered and self.protected.is_own(failure):
+            verdict = self.protected.own_failed(failure)
             return NOTHING if verdict is None else (verdict,)
-        limit = self.accounts.limit(failure.account, failure.at) if self.accounts is not None else None
-        ban = self.jail.observe(failure, limit)
+        tries = self.names.tried(failure) if self._names_matter else None
+        if sheltered and self.protected.is_newcomer(failure):
+            return self._newcomer_failed(failure)
+        if sheltered and failure.evidence is Evidence.DATAGRAM:
+            failure = failure._replace(weight=1)  # who is tampered with is banned at once, but not for what is forged
+            ban = self.protected.others.observe(failure)
+        else:
+            limit = self.accounts.limit(failure.account, failure.at) if self.accounts is not None else None
+            ban = self.jail.observe(failure, limit)
         if self.slow is not None and ban is None:
             ban = self.slow.observe(failure)
-        if self._names_matter:
-            ban = ban or self._tried(failure)
+        ban = ban or self._scan(failure, tries)
         alarm = self.accounts.failed(failure) if self.accounts is not None else None
         network = self.networks.failed(failure, banned=ban is not None)
         return self._verdicts(ban, network, alarm)
 
     def failures(self, failure: Failure) -> int:
         """Return how many failures count beside this one, itself among them."""
-        own = self.protected.is_own(failure)
-        return self.protected.failures(failure) if own else self.jail.failures(failure.address)
+        sheltered = self.protected.shelters(failure.address, failure.at)
+        protected = self.protected.failures(failure) if sheltered else None
+        return self.jail.failures(failure.address) if protected is None else protected
 
     def challenged(self, told: Told, now: Timestamp) -> None:
         """Asterisk sent a challenge. One for an account that it does not have follows a probe, which was counted."""
@@ -113,7 +122,7 @@ class Rulebook:
         for failure in self.scanners.unanswered(now):
             if not self._lives(failure.address, now):
                 ban = self.scanners.jail.observe(failure)
-                ban = self._tried(failure) or ban
+                ban = self._scan(failure, self.names.tried(failure)) or ban
                 verdicts += self._verdicts(ban, None, None)
         return verdicts
 
@@ -143,9 +152,15 @@ class Rulebook:
             self.forget(ban.target)
         return [verdict for verdict in (ban, network, alarm) if verdict is not None]
 
-    def _tried(self, failure: Failure) -> Ban | None:
-        """Note the name that was tried; return the ban of whoever tried too many."""
-        tries = self.names.tried(failure)
+    def _newcomer_failed(self, failure: Failure) -> Verdicts:
+        verdict = self.protected.newcomer_failed(failure)
+        alarm = self.accounts.failed(failure) if self.accounts is not None else None
+        if isinstance(verdict, Ban):
+            return self._verdicts(verdict, None, alarm)
+        return [one for one in (verdict, alarm) if one is not None]
+
+    def _scan(self, failure: Failure, tries: Tries | None) -> Ban | None:
+        """Return the ban of whoever tried too many names."""
         scan = self.policy.scan
         if tries is None or scan is None or not scan.accounts or len(tries.names) < scan.accounts:
             return None
@@ -176,12 +191,12 @@ class Rulebook:
         return scan is not None and now - self.logins.since < scan.learning
 
     def _background(self, event: SecurityEvent, at: Timestamp) -> Background:
-        tried = dict(self.names.names(event.address, at))
+        tried = {account: name.failures for account, name in self.names.names(event.address, at)}
         attackers: list[Address] = []
         if self.accounts is not None and self.accounts.under_attack(event.account, at):
             attackers = self.accounts.addresses(event.account)
         return Background(
-            failures=tried.get(event.account[:LENGTH], 0),
+            failures=tried.get(name_of(event), 0),
             names=[name for name, failures in tried.items() if failures],
             attackers=attackers,
             homes=self.logins.homes(event.account, at),

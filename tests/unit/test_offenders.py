@@ -26,7 +26,10 @@ async def test_it_tells_what_was_counted_and_what_is_missing_for_a_ban() -> None
         attack(guard, times=3)
         told = await ask(guard)
 
-    assert (told["banned"], told["why"]) == (False, "it is not banned: 3 of 5 failures")
+    assert (told["banned"], told["why"]) == (
+        False,
+        "it is not banned: 3 of 5 failures, 3 of 20 failures in the long window, 1 of 10 account names",
+    )
     assert told["tried"] == [{"account": "100", "failures": 3}]
     assert {rule: what.get("count") for rule, what in told["rules"].items()} == {
         "jail": 3, "slow": 3, "scanners": 0, "names": 1, "networks": 0, "accounts": None
@@ -136,3 +139,22 @@ async def test_it_tells_which_phones_are_known_there_and_how_they_fail() -> None
         assert (phone["account"], phone["failures"], phone["limit"]) == (guess().account, 7, 50)
         assert told["trunk"] is True
         assert told["rules"]["jail"]["count"] == 0
+
+
+async def test_it_tells_why_somebody_is_not_banned_where_phones_are_known_and_of_a_trunk() -> None:
+    world = World(policy=replace(POLICY, protected_maxretry=50, slow=Slow(20, 7 * DAY)))
+    async with world.running() as guard:
+        guard.observe(guess()._replace(name="SuccessfulAuth", using_password=True), "ami")
+        for account in ("new", "new", "new", "other"):
+            guard.observe(guess(session=f"call-{world.now}")._replace(account=account), "ami")
+            world.now += 1000
+        trunk = Address(Target("198.51.100.1"))
+        guard.presence.tell_trunk("sip.example.org", [trunk])
+
+        assert (await ask(guard))["why"] == (
+            "it is not banned: 1 of 50 failures that only datagrams claim, 3 of 50 failures of a new phone, "
+            "1 of 20 failures in the long window; phones are known to be there, whose own failures count apart"
+        )
+        assert (await ask(guard, trunk))["why"] == (
+            "it is not banned: it is a trunk of this server, which nothing bans that only datagrams claim"
+        )

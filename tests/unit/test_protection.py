@@ -35,7 +35,11 @@ async def test_a_phone_with_a_wrong_password_is_spared_and_the_administrator_is_
         assert [notice.kind for notice in world.notifier.notices] == [NoticeKind.ALERT]
         assert world.journal.of(Action.FAILURE)[-1].fields["failures"] == 49
         assert not guard.counters.bans
-        fails(guard, "another", 5)
+        fails(guard, "a new phone", 9)
+        assert world.journal.count(Action.PHONE_FAILING) == 2
+        assert not guard.counters.bans
+        for number in range(6):
+            fails(guard, f"another {number}", 1, transport="TCP")
         await until(lambda: ATTACKER in world.firewall.dropped)
 
 

@@ -57,8 +57,8 @@ class JailGroup(BaseModel):
     )
     protected_maxretry: Count = Field(
         50,
-        description="failures of a known phone on its own account, within `FINDTIME`, that lead to a ban; "
-        "after `MAXRETRY` the administrator is told",
+        description="failures of one phone, within `FINDTIME`, 10 minutes at most, that lead to a ban where phones are "
+        "known; after `MAXRETRY` the administrator is told",
     )
 
     @property

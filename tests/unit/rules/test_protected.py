@@ -58,14 +58,6 @@ def test_many_phones_of_an_office_are_counted_each_for_itself(rules: Rulebook) -
     assert [type(verdict) for verdict in verdicts] == [Alarm, Alarm]
 
 
-def test_a_guesser_from_the_same_address_on_another_account_is_banned(rules: Rulebook) -> None:
-    tried(rules, "6001", 20)
-    (ban,) = tried(rules, "6003", 5)
-
-    assert isinstance(ban, Ban)
-    assert (ban.target, ban.failures) == (OFFICE, 5)
-
-
 def test_an_account_that_is_known_elsewhere_is_another_account(rules: Rulebook) -> None:
     (ban,) = [verdict for number in range(5) for verdict in rules.failed(failure(number, "192.0.2.9", account="6001"))]
 
@@ -76,7 +68,9 @@ def test_a_known_phone_that_asks_for_what_is_not_its_own_is_banned_as_anybody(ru
     verdicts = [
         verdict
         for number in range(5)
-        for verdict in rules.failed(failure(number, OFFICE, account="6001", reason=Reason.NOT_ALLOWED))
+        for verdict in rules.failed(
+            failure(number, OFFICE, account="6001", reason=Reason.NOT_ALLOWED, evidence=Evidence.CONNECTED)
+        )
     ]
 
     assert [type(verdict) for verdict in verdicts] == [Ban]
