@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,9 @@ import pytest
 from amiguard.demo.registrar import Registrar
 from tests.lab.asterisk import Asterisk, running
 from tests.lab.daemon import Daemon
-from tests.lab.guarding import guarded
+from tests.lab.guarding import guarded, guesses
+from tests.lab.office import accounts
+from tests.lab.past import Past, written
 from tests.lab.sip import Challenge, Phone
 from tests.lab.waiting import until
 
@@ -45,15 +52,6 @@ retry_interval = 1
 username = me
 password = trunk-password
 """
-
-
-def accounts(names: list[str]) -> str:
-    return "".join(
-        f"[{name}](phone)\nauth = {name}\naors = {name}\n"
-        f"[{name}](password)\nusername = {name}\npassword = pw{name}\n"
-        f"[{name}]\ntype = aor\nmax_contacts = 1\nremove_existing = yes\n"
-        for name in names
-    )
 
 
 @pytest.fixture(scope="module")
@@ -96,27 +94,75 @@ def addresses(daemon: Daemon, action: str) -> list[str]:
     return [line["source.ip"] for line in daemon.lines(action)]
 
 
-@pytest.mark.parametrize("settings", [WAITS, {}], ids=["ami", "json log alone"])
-async def test_an_office_is_not_banned_for_one_phone_but_for_a_guesser(
-    asterisk: Asterisk, tmp_path: Path, settings: dict[str, str]
+@pytest.mark.parametrize(
+    ("settings", "transport"), [(WAITS, "udp"), ({}, "tcp")], ids=["ami, and a guesser over UDP", "json log alone, TCP"]
+)
+async def test_an_office_is_not_banned_for_phones_with_wrong_passwords_but_for_a_guesser(
+    asterisk: Asterisk, tmp_path: Path, settings: dict[str, str], transport: str
 ) -> None:
+    changed, *others, new = PHONES
+    settings = settings | {"FINDTIME": "1s"}  # which stands for ten minutes, and so 0.04 s for 24
     async with guarded(asterisk, tmp_path, [asterisk.json_log, asterisk.full_log], settings) as daemon:
-        for account in PHONES:
+        for account in (changed, *others):
             assert await registered(asterisk, OFFICE, account, f"pw{account}") == 200
-        wrong = PHONES[-1]
-        for _ in range(30):
-            assert await registered(asterisk, OFFICE, wrong, "changed") == 401
-        await until(lambda: failures(daemon, wrong) == 30, 20, "every failure of the phone in the log")
+        for _ in range(80):
+            again = time.monotonic() + 0.04
+            assert await registered(asterisk, OFFICE, new, "wrong from the start") == 401
+            assert await registered(asterisk, OFFICE, changed, "changed") == 401
+            await until(partial(passed, again), what="the time after which phones try again")
+        await until(lambda: failures(daemon, new) == failures(daemon, changed) == 80, 20, "every failure in the log")
 
-        (alert,) = await daemon.told("phone-failing")
-        assert (alert["source.ip"], alert["user.name"]) == (OFFICE, wrong)
+        alerts = await daemon.told("phone-failing", 2)
+        assert sorted((line["source.ip"], line["user.name"]) for line in alerts) == [(OFFICE, changed), (OFFICE, new)]
         assert addresses(daemon, "ban") == []
-        assert await registered(asterisk, OFFICE, PHONES[0], f"pw{PHONES[0]}") == 200
+        assert await registered(asterisk, OFFICE, others[0], f"pw{others[0]}") == 200
 
-        for _ in range(5):
-            assert await registered(asterisk, OFFICE, "6001", "guess") == 401
+        await guesses(asterisk, OFFICE, 40, transport)
         await daemon.told("ban")
         assert addresses(daemon, "ban") == [OFFICE]
+        assert failures(daemon, "6001") <= 25, "20, and what was on its way"
+
+
+async def test_for_days_an_office_is_not_banned_for_a_phone_that_never_could_log_in(
+    asterisk: Asterisk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *others, new = PHONES
+    begin = asterisk.json_log.stat().st_size
+    for account in others:
+        assert await registered(asterisk, OFFICE, account, f"pw{account}") == 200
+    registering = await lines(asterisk, begin, b'SecurityEvent=\\"SuccessfulAuth', len(others))
+    begin = asterisk.json_log.stat().st_size
+    assert await registered(asterisk, OFFICE, new, "wrong from the start") == 401
+    failing = await lines(asterisk, begin, b"Failed to authenticate", 1)
+
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    hourly = [(start + timedelta(hours=hour), registering) for hour in range(48)]
+    retries = [(start + timedelta(seconds=21) * number, failing) for number in range(48 * 3600 // 21)]
+    days = sorted([*hourly, *retries], key=itemgetter(0))
+    log = written(tmp_path / "days.json", *(line for when, what in days for line in at(when, what)))
+    past = Past(lambda: capsys.readouterr().out)(log)
+
+    assert past.banned == []
+    assert past.totals["failures"] == len(retries)
+    assert past.totals["alerts"] == {"phone-failing": 2}
+
+
+async def lines(asterisk: Asterisk, begin: int, last: bytes, times: int) -> list[bytes]:
+    """Return what the JSON log tells of the office from `begin` on, as soon as `last` stands there so often."""
+    await until(lambda: asterisk.json_log.read_bytes()[begin:].count(last) >= times, what="the log's last line")
+    return [line for line in asterisk.json_log.read_bytes()[begin:].splitlines(True) if OFFICE.encode() in line]
+
+
+def at(when: datetime, told: list[bytes]) -> Iterator[bytes]:
+    """Yield these lines of a JSON log as if they were written then."""
+    stamp = b'"timestamp":"%s"' % f"{when:%F %T}.000+0000".encode()
+    event = rb"EventTV=\"%s\"" % f"{when:%FT%T}.000+0000".encode()
+    for line in told:
+        yield re.sub(rb'EventTV=\\"[^"]*"', lambda _: event, re.sub(rb'"timestamp":"[^"]*"', lambda _: stamp, line))
+
+
+def passed(moment: float) -> bool:
+    return time.monotonic() > moment
 
 
 async def test_a_phone_that_registered_before_amiguard_started_is_known(asterisk: Asterisk, tmp_path: Path) -> None:
