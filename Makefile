@@ -4,6 +4,7 @@
 #   make demo     an attack, and what amiguard does about it (as root)
 #   make bench    how fast it is (as root)
 #   make chaos    what it withstands: each fault, then many at once in floods, for AMIGUARD_CHAOS_SECONDS (as root)
+#   make soak     whether anything grows under mixed load, for AMIGUARD_SOAK_SECONDS; draws docs/images/soak.svg (as root)
 #   make lint     formatting, types, layers
 #   make fmt      repair the formatting
 #   make sbom     what an installation with all extras holds, as CycloneDX, in build/amiguard.cdx.json
@@ -37,7 +38,7 @@ FILE_BY_FILE = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wil
 
 HEADING = printf '\n== %s\n'
 
-.PHONY: setup test demo bench chaos lint fmt sbom clean root venv-tools demo-tools test-tools
+.PHONY: setup test demo bench chaos soak lint fmt sbom clean root venv-tools demo-tools test-tools
 .NOTPARALLEL:
 
 setup: test-tools $(READY)
@@ -46,7 +47,7 @@ test: root test-tools lint
 	@$(HEADING) 'pytest: what waits for nothing, side by side'
 	@$(RUN) -m pytest -q -n 4 $(TEST_BY_TEST)
 	@$(HEADING) 'pytest: real kernels and servers'
-	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "not bench and not chaos" $(FILE_BY_FILE) --durations=5 --durations-min=1
+	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "not bench and not chaos and not soak" $(FILE_BY_FILE) --durations=5 --durations-min=1
 
 demo: root demo-tools $(READY)
 	@$(RUN) -m amiguard demo
@@ -56,6 +57,9 @@ bench: root test-tools $(READY)
 
 chaos: root test-tools $(READY)
 	@$(RUN) -m pytest -v -s tests/chaos tests/e2e/test_crash.py tests/e2e/test_faults.py
+
+soak: root test-tools $(READY)
+	@$(RUN) -m pytest -q -s tests/soak -m soak
 
 lint: $(READY)
 	@$(HEADING) 'ruff check'

@@ -36,6 +36,8 @@ class Measurements:
     """Of the kernel."""
     lag: Histogram
     """Of the event loop."""
+    tasks: int
+    """Of the event loop, those that wait included."""
     drops: Drops | None
     """None = the kernel does not tell."""
 
@@ -259,6 +261,7 @@ class Administration:
             capacity=self._judge.rules.jail.capacity,
             latency=self._enforcement.latency,
             lag=self.lag,
+            tasks=len(asyncio.all_tasks()),
             drops=drops,
         )
 

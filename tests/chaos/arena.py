@@ -87,14 +87,15 @@ class Arena:
 
 
 @asynccontextmanager
-async def arena() -> AsyncIterator[Arena]:
+async def arena(size: str = DISK) -> AsyncIterator[Arena]:
+    """Set up all but the daemon; `size` is how much the file system of database and spool takes."""
     async with stage(BANTIME="1h", ASTERISK_TIMEZONE="UTC", WHOIS="false", MAIL_DIGEST="1s") as made:
         site = made.site
         site.give_to_nobody()
         log, disk = site.folder / "full", site.folder / "disk"
         log.touch()
         mail, receiver = Service(made.namespace, take_mail), Service(made.namespace, take_post)
-        with tmpfs(disk, DISK):
+        with tmpfs(disk, size):
             os.chown(disk, NOBODY, NOBODY)
             await mail.open()
             await receiver.open()

@@ -43,6 +43,7 @@ async def test_a_scrape_tells_everything_that_a_graph_needs() -> None:
         await until(lambda: guard.administration.lag.cumulated()[-1][1] > 0, 5, "a look at the loop")
         told = await scraped(guard)
 
+    assert told.pop(("amiguard_loop_tasks",)) > 5
     expected = {
         ("amiguard_ready",): 1,
         ("amiguard_events_total",): 8,
