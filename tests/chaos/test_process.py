@@ -6,8 +6,6 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from tests.chaos.arena import fill
 from tests.chaos.faults import STANDARD_FILES
 from tests.lab.daemon import COMMAND, Daemon
 from tests.lab.guessing import EVENTS, attacker
+from tests.lab.limits import little_memory
 from tests.lab.stage import Stage, stage
 from tests.lab.waiting import until
 from tests.unit.stores.conftest import tmpfs
@@ -88,19 +87,6 @@ async def test_a_machine_that_sleeps_for_hours_wakes_up_banning(tmp_path: Path) 
         assert daemon.lines("internal-error") == []
         assert await daemon.stop() == 0
         assert daemon.errors == ""
-
-
-@contextmanager
-def little_memory(daemon: Daemon, room: int) -> Iterator[None]:
-    """Let the daemon have `room` bytes of address space more than it has now."""
-    before = resource.prlimit(daemon.pid, resource.RLIMIT_AS)
-    pages = int(Path(f"/proc/{daemon.pid}/statm").read_text().split()[0])
-    resource.prlimit(daemon.pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + room, before[1]))
-    try:
-        yield
-    finally:
-        if daemon.process.poll() is None:
-            resource.prlimit(daemon.pid, resource.RLIMIT_AS, before)
 
 
 @pytest.mark.parametrize("room", [1 << 20, pytest.param(8 << 20, marks=pytest.mark.chaos)])
