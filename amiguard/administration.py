@@ -16,8 +16,9 @@ from amiguard.histogram import Histogram
 from amiguard.journal import Action
 from amiguard.judge import Judge
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Evidence, Origin, Reason, Target
+from amiguard.nodes import Fleet
 from amiguard.offenders import offender
-from amiguard.ports import Clock, Country, Fleet, Notifier, Source
+from amiguard.ports import Clock, Country, Notifier, Source
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 

@@ -20,21 +20,10 @@ from amiguard.healing import Healing
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
 from amiguard.model import AllowOrigin, Origin, Target
+from amiguard.nodes import Fleet
 from amiguard.outages import Outages
 from amiguard.policy import Policy
-from amiguard.ports import (
-    Clock,
-    Firewall,
-    Fleet,
-    Notice,
-    NoticeKind,
-    Notifier,
-    Position,
-    Saved,
-    Source,
-    Store,
-    Successor,
-)
+from amiguard.ports import Clock, Firewall, Notice, NoticeKind, Notifier, Position, Saved, Source, Store, Successor
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.sentence import Chance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -92,7 +92,7 @@ class Judge:
         self._alert = alert
         self._chance = chance
         self.share: Callable[[Failure], None] = lambda _: None
-        """Is told of each failure that led to no ban yet."""
+        """Is told of each failure of whoever was not banned before it."""
         self._attempts = Attempts()
         self._chan_sip = ChanSip(log_followed=log_followed)
         self._undeterred = Undeterred()
@@ -136,6 +136,20 @@ class Judge:
         self.rules.forget(failure.address)
         self._carry_out(ban)
 
+    def convict_network(self, failure: Failure, offenders: int, *, proven: bool) -> None:
+        """Decide the ban of a failure's network, whose offenders were counted together with those on other servers."""
+        network = self.rules.networks.network(failure.address)
+        policy = self.rules.policy
+        self._carry_out(
+            ban_of(failure, policy, target=network, connected=proven, failures=offenders, reason=Reason.NETWORK)
+        )
+
+    def alert(self, failure: Failure, attackers: Sequence[str]) -> None:
+        """Hear that the account of a failure is under attack; `attackers` are named where that begins."""
+        alarm = self.rules.accounts.told(failure, attackers) if self.rules.accounts is not None else None
+        if alarm is not None:
+            self._carry_out(alarm)
+
     def _weigh(self, told: Told, now: Timestamp) -> None:
         event, source, at = told
         row = row_of(event)
@@ -178,8 +192,7 @@ class Judge:
             self._journal.write(Action.FAILURE, failure=failure, failures=count)
         for verdict in verdicts:
             self._carry_out(verdict)
-        if not self._enforcement.holds(failure.address):
-            self.share(failure)
+        self.share(failure)
 
     def _carry_out(self, verdict: Ban | Alarm) -> None:
         if isinstance(verdict, Alarm):

@@ -9,7 +9,8 @@ from amiguard.ends import Ends
 from amiguard.history import History
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Drops, Origin, Target
-from amiguard.ports import Clock, Ended, Ending, Lifted, Notice, NoticeKind, Notifier, Saved, Shared
+from amiguard.nodes import Lifted, Shared
+from amiguard.ports import Clock, Ended, Ending, Notice, NoticeKind, Notifier, Saved
 from amiguard.recorder import Recorder
 
 MAX_HISTORY = 100_000

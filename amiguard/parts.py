@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from amiguard.guard import Guard
 from amiguard.journal import Journal
+from amiguard.nodes import Fleet
 from amiguard.notifying import hand_on_letters, hand_on_messages, notifiers_of
-from amiguard.ports import Clock, Fleet, Notifier, Position
+from amiguard.ports import Clock, Notifier, Position
 from amiguard.settings import Settings
 from amiguard.watching import Trunks, Watching
 from amiguard.wiring import ami_source, fleet_of, handover_of, log_intake, log_source

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from amiguard.journal import Action
-from amiguard.model import Allowed, Ban, Drops, Failure, Phone, Target, Timestamp
+from amiguard.model import Allowed, Ban, Drops, Phone, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
 """Tells now. One clock is made at the top (`daemon.py`) and handed down."""
@@ -129,78 +129,6 @@ class Saved:
     """What an administrator allowed while amiguard ran."""
     phones: Sequence[Phone] = ()
     names: Sequence[Resolved] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Lifted:
-    """An administrator of some node let a target through again."""
-
-    target: Target
-    at: Timestamp
-    node: str = ""
-    """Which node told of it; empty = this one, which hears itself in the order in which all hear it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exempted:
-    """An administrator of some node said that a target is never banned."""
-
-    target: Target
-    at: Timestamp
-    """When; 0 = nobody knows any more, and whoever took it back at any time wins."""
-    comment: str = ""
-    node: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """An administrator of some node took back that a target is never banned."""
-
-    target: Target
-    at: Timestamp
-    node: str = ""
-
-
-Shared = Ban | Lifted | Exempted | Revoked
-"""What nodes of a fleet tell each other."""
-
-
-class Participant(Protocol):
-    """This node, as the fleet asks and tells it. Nothing of it raises."""
-
-    async def take(self, changes: Sequence[Shared], *, missed: bool) -> None:
-        """Apply what other nodes tell, in its order. `missed`: it is not of now, but what was told while this node did
-        not listen."""
-
-    def bans(self) -> Iterable[Ban]:
-        """Return this node's own running bans, to tell them again to a Redis that lost them."""
-
-    def exempted(self) -> Iterable[Exempted]:
-        """Return who is never banned because an administrator of any node said so."""
-
-    def reached(self, failure: Failure, failures: int) -> None:
-        """Hear that a failure of this node was one too many, and how many there are on all nodes."""
-
-
-class Fleet(Protocol):
-    """The other nodes. Without them, this one goes on alone."""
-
-    def publish(self, change: Shared) -> None:
-        """Take a change of this node for the others. Returns at once, never raises; memory is bounded, and of one
-        target only the newest change is kept."""
-
-    def observe(self, failure: Failure, findtime: int, maxretry: int) -> None:
-        """Take a failure that all nodes count together: `maxretry` within `findtime` milliseconds are too many.
-        Returns at once, never raises; memory is bounded."""
-
-    async def run(self, us: Participant) -> None:
-        """Tell and hear until cancelled; expected faults are retried inside."""
-
-    def untold(self) -> Sequence[Shared]:
-        """Return the changes that the others were not told yet."""
-
-    def status(self) -> Mapping[str, object]:
-        """Tell how it goes, JSON-able: at least `up`, `error`, `waiting` and `nodes`."""
 
 
 class Ending(StrEnum):

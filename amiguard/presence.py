@@ -125,6 +125,12 @@ class Presence:
         """Whether this is an address of a trunk."""
         return any(address in addresses for addresses in self._trunks.values())
 
+    def knows(self, target: Target, now: Timestamp) -> bool:
+        """Whether a phone that has logged in, or a trunk, is at a target or in it."""
+        if "/" in target:
+            return bool(self.within(target, now))
+        return self.is_phone(Address(target), now) or self.is_trunk(target)
+
     def within(self, target: Target, now: Timestamp) -> list[Address]:
         """Return the addresses in `target` that a phone or a trunk is at; it looks at every address.
 

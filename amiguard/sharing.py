@@ -7,13 +7,15 @@ import random
 from collections.abc import Iterable, Sequence
 
 from amiguard.allowlist import Allowlist
+from amiguard.counting import Counting
 from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
 from amiguard.exemptions import Exemptions
 from amiguard.journal import Action, Journal
 from amiguard.judge import Judge
-from amiguard.model import Address, Allowed, AllowOrigin, Ban, Failure, Origin, Target
-from amiguard.ports import Clock, Disallowed, Exempted, Fleet, Lifted, Revoked, Shared
+from amiguard.model import Allowed, AllowOrigin, Ban, Origin
+from amiguard.nodes import Exempted, Fleet, Lifted, Observation, Revoked, Shared, Totals
+from amiguard.ports import Clock, Disallowed
 from amiguard.quota import ALL_ALLOWED, ALLOWED, Quota
 
 RETRY = (0.05, 5.0)
@@ -47,13 +49,14 @@ class Sharing:
         self._allowlist = allowlist
         self._exemptions = exemptions
         self._judge = judge
+        self._counting = Counting(fleet, enforcement, allowlist, judge)
         self._presence = judge.rules.presence
         self._journal = journal
         self._clock = clock
         self._quota = Quota(enforcement.holds)
         enforcement.ledger.share = self._publish
         exemptions.share = self._publish_allowed
-        judge.share = self._observe
+        judge.share = self._counting.observe
 
     async def run(self) -> None:
         """Tell and hear until cancelled."""
@@ -94,10 +97,9 @@ class Sharing:
             Exempted(one.target, 0, one.comment, one.node) for one in self._exemptions.told() if one.node or enforces
         ]
 
-    def reached(self, failure: Failure, failures: int) -> None:
-        """Ban whose failure was one too many."""
-        if not self._enforcement.holds(failure.address):
-            self._judge.convict(failure, failures)
+    def counted(self, observation: Observation, totals: Totals) -> None:
+        """Go by what was counted together."""
+        self._counting.counted(observation, totals)
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -114,15 +116,6 @@ class Sharing:
         if not self._enforcement.firewall.enforces or (isinstance(change, Ban) and change.origin in HEARSAY):
             return
         self.fleet.publish(change)
-
-    def _observe(self, failure: Failure) -> None:
-        """Have the fleet count a stranger's failure. Not in a dry run: one node hears of one too many, and bans."""
-        if not self._enforcement.firewall.enforces:
-            return
-        if self._allowlist.covers(failure.address) or self._is_known(failure.address, failure.at):
-            return
-        policy = self._judge.rules.policy
-        self.fleet.observe(failure, policy.findtime, policy.maxretry)
 
     async def _apply(self, change: Shared, now: int) -> None:
         match change:
@@ -158,18 +151,13 @@ class Sharing:
             return
         if self._allowlist.covers(target):
             self._skip(ban, f"{target} is in the allowlist")
-        elif self._is_known(target, now):
+        elif self._presence.knows(target, now):
             self._skip(ban, f"a phone that has logged in, or a trunk, is at {target}")
         elif not self._quota.has_room(target, ban.node, now):
             self._refuse(ban, "it has others ban more than a node may")
         else:
             self._quota.book(target, ban.node)
             bans.submit(ban._replace(earlier=bans.history.earlier(target)))
-
-    def _is_known(self, target: Target, now: int) -> bool:
-        if "/" in target:
-            return bool(self._presence.within(target, now))
-        return self._presence.is_phone(Address(target), now) or self._presence.is_trunk(target)
 
     async def _lift(self, change: Lifted) -> None:
         """Let through again who was; until the kernel agrees, for what comes after may ban him anew."""

@@ -16,7 +16,8 @@ from amiguard.errors import SettingsError
 from amiguard.fleet.settings import Allow, FleetSettings
 from amiguard.guard import Guard
 from amiguard.journal import Journal
-from amiguard.ports import Clock, Firewall, Fleet, Position, Successor
+from amiguard.nodes import Fleet
+from amiguard.ports import Clock, Firewall, Position, Successor
 from amiguard.settings import Settings
 from amiguard.settings.groups.fleet import server_of
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from amiguard.fleet.client import connected, explained
 from amiguard.fleet.messages import LARGEST
 from amiguard.fleet.scripts import ALLOWED_NOW, BEHIND, COUNT, EXEMPT, GREET, PAGE, SHARE
 from amiguard.fleet.settings import FleetSettings
-from amiguard.model import Address, Target, Timestamp
+from amiguard.model import Evidence, Target, Timestamp
+from amiguard.nodes import Observation, Totals
 
 BLOCK = 1_000
 """Milliseconds that one reading waits for something new."""
@@ -52,25 +54,14 @@ class Outgoing(NamedTuple):
     remaining: int | None = None
 
 
-class Counted(NamedTuple):
-    """A failure as Redis counts it, under a `name` of its own."""
-
-    address: Address
-    name: str
-    weight: int
-    at: Timestamp
-    findtime: int
-    maxretry: int
-
-
 class Link:
     """One Redis, reached over a connection for reading and one for writing. Every method raises `FleetError`."""
 
     def __init__(self, settings: FleetSettings) -> None:
         self._settings = settings
-        tag = f"{{{settings.prefix}}}"
-        self._changes, self._bans, self._ends, self._lifted, self._epoch, self._nodes = (
-            f"{tag}:{name}" for name in ("changes", "bans", "ends", "lifted", "epoch", "nodes")
+        self._tag = tag = f"{{{settings.prefix}}}"
+        self._changes, self._bans, self._ends, self._lifted, self._epoch, self._nodes, self._counted = (
+            f"{tag}:{name}" for name in ("changes", "bans", "ends", "lifted", "epoch", "nodes", "counted")
         )
         self._allowed, self._disallowed = f"{tag}/allowed", f"{tag}/disallowed"
         self._redis = connected(settings)
@@ -122,15 +113,24 @@ class Link:
                 ids.append(answer.decode())
             return ids
 
-    async def count(self, failures: Sequence[Counted], now: Timestamp) -> list[int]:
-        """Count failures; return how many of their addresses count then."""
+    async def count(self, observations: Sequence[tuple[str, Observation]], now: Timestamp) -> list[Totals]:
+        """Count failures, each under a name of its own; return how many count then."""
         with explained(self._settings.server):
             pipeline = self._redis.pipeline(transaction=False)
-            for one in failures:
-                age = max(0, now - one.at)
-                key = self._failures(one.address)
-                pipeline.eval(COUNT, 1, key, one.name, one.weight, age, one.findtime, one.maxretry)
-            return [int(total) for total in await pipeline.execute()]
+            for name, one in observations:
+                keys = [
+                    self._failures(one.failure.address),
+                    f"{self._tag}:network:{one.network.name if one.network else ''}",
+                    f"{self._tag}:account:{_digest(one.account.name) if one.account else ''}",
+                    self._counted,
+                ]
+                pipeline.eval(COUNT, len(keys), *keys, *_values(name, one, now))
+            return [
+                Totals(
+                    int(total), int(neighbours), bool(proven), int(attackers), tuple(_address(one) for one in newest)
+                )
+                for total, neighbours, proven, attackers, newest in await pipeline.execute()
+            ]
 
     async def read(self, after: Id) -> list[tuple[Id, bytes]]:
         """Return new messages behind `after`; wait a second for one."""
@@ -181,7 +181,7 @@ class Link:
                 return
 
     def _failures(self, target: Target) -> str:
-        return f"{{{self._settings.prefix}}}:count:{target}"
+        return f"{self._tag}:count:{target}"
 
     async def _eval(self, script: str, keys: Sequence[str], values: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 -- as Redis' library says
         answer: Any = self._redis.eval(script, len(keys), *keys, *values)
@@ -191,6 +191,34 @@ class Link:
         """Have a script run that changes nothing: a user who may only read these keys may do it."""
         answer: Any = self._redis.eval_ro(script, len(keys), *keys, *values)
         return await answer
+
+
+def _values(name: str, told: Observation, now: Timestamp) -> list[str | int]:
+    """Return the arguments of `COUNT`."""
+    failure, network, account = told.failure, told.network, told.account
+    return [
+        name,
+        failure.address,
+        "c" if failure.evidence is Evidence.CONNECTED else "d",
+        max(0, now - failure.at),
+        min(failure.weight, told.maxretry),
+        told.findtime,
+        told.maxretry,
+        int(told.at_once),
+        network.most if network else 0,
+        network.findtime if network else 0,
+        account.most if account else 0,
+        account.findtime if account else 0,
+    ]
+
+
+def _digest(account: str) -> str:
+    """Return what stands for an account in the name of a key: its name may be an attacker's, and of any length."""
+    return blake2b(account.encode(errors="backslashreplace"), digest_size=16).hexdigest()
+
+
+def _address(told: bytes) -> str:
+    return told[:64].decode(errors="replace")
 
 
 def _dated(entry: bytes) -> tuple[int, bytes]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from amiguard.errors import InvalidAddress, InvalidMessage
 from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp, network_of, parse_target
-from amiguard.ports import Exempted, Lifted, Revoked, Shared
+from amiguard.nodes import Exempted, Lifted, Revoked, Shared
 
 VERSION = 1
 

@@ -16,8 +16,8 @@ from amiguard.fleet.reading import Reader
 from amiguard.fleet.settings import Allow, FleetSettings
 from amiguard.fleet.tally import PAUSE, Tally
 from amiguard.journal import Action, Journal
-from amiguard.model import Failure
-from amiguard.ports import Clock, Exempted, Lifted, Participant, Revoked, Shared
+from amiguard.nodes import Exempted, Lifted, Observation, Participant, Revoked, Shared
+from amiguard.ports import Clock
 
 BATCH = 100
 """Changes told in one round trip."""
@@ -65,10 +65,10 @@ class Node:
             self._outbox.put(change)
             self._wake.set()
 
-    def observe(self, failure: Failure, findtime: int, maxretry: int) -> None:
+    def observe(self, observation: Observation) -> None:
         """Count a failure together with the others, unless that is switched off."""
         if self._settings.count:
-            self._tally.put(failure, findtime, maxretry)
+            self._tally.put(observation)
 
     async def run(self, us: Participant) -> None:
         """Tell and hear until cancelled."""
@@ -195,7 +195,7 @@ class Node:
     async def _count(self, link: Link, us: Participant) -> None:
         while True:
             try:
-                await self._tally.flush(link, us.reached)
+                await self._tally.flush(link, us.counted)
             except FleetFull as error:
                 self._lost(error)
                 await asyncio.sleep(RETRY[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from amiguard.model import Target
-from amiguard.ports import Exempted, Revoked, Shared
+from amiguard.nodes import Exempted, Revoked, Shared
 
 CAPACITY = 10_000
 """Targets; some 10 MB when full. A node that goes on alone under a flood tells the newest of them afterwards."""

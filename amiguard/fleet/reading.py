@@ -14,7 +14,8 @@ from amiguard.fleet.messages import decode
 from amiguard.fleet.scripts import ALLOWED, MOST
 from amiguard.journal import Action, Journal
 from amiguard.model import Target
-from amiguard.ports import Clock, Exempted, Lifted, Revoked, Shared
+from amiguard.nodes import Exempted, Lifted, Revoked, Shared
+from amiguard.ports import Clock
 
 MESSAGES, BYTES, SECONDS = 2 * MOST, 128 << 20, 30.0
 """What is read at most of what was missed; the rest is passed over. An honest Redis holds `MOST` bans and as many

@@ -10,6 +10,9 @@
 - `{PREFIX}/disallowed`: when that was taken back, for a year; nothing that was allowed before comes back
 - `{PREFIX}:epoch`: a random name; where it is missing or another, Redis has lost everything
 - `{PREFIX}:count:ADDRESS`: the failures of an address on all nodes, by their time, as long as they count
+- `{PREFIX}:network:NETWORK`, `{PREFIX}:account:DIGEST`: the addresses that failed of a network, or on an account
+- `{PREFIX}:counted`: the names of the keys of these three kinds, so that they are never too many: who is known for
+  least and longest ago makes room
 - `{PREFIX}:nodes`: who was heard of when, and in which version; node -> "TIME VERSION"
 """
 
@@ -26,6 +29,12 @@ DISALLOWED, DISALLOWED_KEPT = 10_000, 365 * KEPT
 
 MOST = 100_000
 """Changes in the stream, and bans in the snapshot; some 50 MB each, of ordinary bans."""
+
+COUNTED = 100_000
+"""Addresses, networks and accounts that are counted at once: some 40 MB, whatever a flood of forged sources does."""
+
+ATTACKERS = 64
+"""Addresses that are kept of an account at least, for nodes may have different settings."""
 
 _NOW = """
 local time = redis.call('TIME')
@@ -159,22 +168,70 @@ return {{name, kept, string.format('%.0f', now), oldest[1] and oldest[1][1] or '
 epoch, whether its last message (`written`) is still there, Redis' time, and the oldest and newest id."""
 
 COUNT = f"""{_NOW}
-local failures = KEYS[1]
-local name, weight, age = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local findtime, maxretry = tonumber(ARGV[4]), tonumber(ARGV[5])
-if age >= findtime then
-    return 0
+local failures, network, account, counted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local name, address, evidence, age = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local weight, findtime, maxretry = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local offender, neighbours_most, network_findtime = ARGV[8] == '1', tonumber(ARGV[9]), tonumber(ARGV[10])
+local attackers_most, account_findtime = tonumber(ARGV[11]), tonumber(ARGV[12])
+local at = string.format('%.0f', now - age)
+local function forget_old(key, window)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.0f', now - window))
 end
-for number = 1, weight do
-    redis.call('ZADD', failures, string.format('%.0f', now - age), name .. ':' .. number)
+local function keep(key, rank, window)
+    redis.call('PEXPIRE', key, window)
+    redis.call('ZADD', counted, string.format('%.0f', now + rank * window), key)
+    if redis.call('ZCARD', counted) > {COUNTED} then
+        redis.call('ZREMRANGEBYRANK', redis.call('ZPOPMIN', counted)[1], 0, -1)
+    end
 end
-redis.call('ZREMRANGEBYSCORE', failures, '-inf', string.format('(%.0f', now - findtime))
-redis.call('PEXPIRE', failures, findtime)
-local total = redis.call('ZCARD', failures)
-if total >= maxretry then
-    redis.call('ZREMRANGEBYSCORE', failures, '-inf', '+inf')
+local function begin_anew(key)
+    redis.call('ZREMRANGEBYRANK', key, 0, -1)
+    redis.call('ZREM', counted, key)
 end
-return total
+local total, neighbours, proven, attackers, newest = 0, 0, 1, 0, {{}}
+if maxretry > 0 and age < findtime then
+    for number = 1, weight do
+        redis.call('ZADD', failures, at, name .. ':' .. number)
+    end
+    forget_old(failures, findtime)
+    total = redis.call('ZCARD', failures)
+    if total >= maxretry then
+        offender = true
+        begin_anew(failures)
+    else
+        keep(failures, total, findtime)
+    end
+end
+if neighbours_most > 0 and offender and age < network_findtime then
+    redis.call('ZREM', network, (evidence == 'c' and 'd' or 'c') .. address)
+    redis.call('ZADD', network, at, evidence .. address)
+    forget_old(network, network_findtime)
+    neighbours = redis.call('ZCARD', network)
+    if neighbours >= neighbours_most then
+        for _, one in ipairs(redis.call('ZRANGE', network, 0, -1)) do
+            proven = string.sub(one, 1, 1) == 'c' and proven or 0
+        end
+        begin_anew(network)
+    else
+        keep(network, neighbours, network_findtime)
+        neighbours = 0
+    end
+end
+if attackers_most > 0 and age < account_findtime then
+    forget_old(account, account_findtime)
+    local before = redis.call('ZCARD', account)
+    redis.call('ZADD', account, at, address)
+    redis.call('ZREMRANGEBYRANK', account, 0, -1 - math.max(attackers_most, {ATTACKERS}))
+    attackers = redis.call('ZCARD', account)
+    if before < attackers_most and attackers >= attackers_most then
+        newest = redis.call('ZREVRANGE', account, 0, attackers - 1)
+    end
+    keep(account, attackers, account_findtime)
+end
+return {{total, neighbours, proven, attackers, newest}}
 """
-"""Counts a failure (a name of its own, how often it counts, milliseconds since, findtime, maxretry); returns how many
-count now. Whoever reaches maxretry starts anew, so one node is told so, and memory is bounded."""
+"""Counts a failure: of its address (weight, findtime, maxretry or 0), of its network (whether its address is an
+offender now, how many are too many or 0, findtime) and of its account (the same). Returns how many failures of the
+address count now; how many offenders of its network, once they are too many, and whether all are proven; how many
+addresses failed on the account, and which, where they become too many. Whoever is too many starts anew, so that one
+node is told so."""

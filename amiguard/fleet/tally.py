@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count, islice
 
-from amiguard.fleet.link import Counted, Link
-from amiguard.model import Failure
+from amiguard.fleet.link import Link
+from amiguard.nodes import Observation, Totals
 from amiguard.ports import Clock
 
 CAPACITY = 10_000
@@ -31,19 +31,16 @@ class Tally:
         """Failures that Redis has counted."""
         self._clock = clock
         self._names = (f"{instance}:{number}" for number in count())
-        self._waiting: deque[tuple[Failure, Counted]] = deque(maxlen=CAPACITY)
+        self._waiting: deque[tuple[str, Observation]] = deque(maxlen=CAPACITY)
         self._wake = asyncio.Event()
 
-    def put(self, failure: Failure, findtime: int, maxretry: int) -> None:
-        """Take a failure; `maxretry` of them within `findtime` milliseconds are too many."""
-        weight = min(failure.weight, maxretry)
-        self._waiting.append(
-            (failure, Counted(failure.address, next(self._names), weight, failure.at, findtime, maxretry))
-        )
+    def put(self, observation: Observation) -> None:
+        """Take a failure."""
+        self._waiting.append((next(self._names), observation))
         self._wake.set()
 
-    async def flush(self, link: Link, reached: Callable[[Failure, int], None]) -> None:
-        """Wait for failures, have some counted, and tell `reached` of whom there were too many.
+    async def flush(self, link: Link, counted: Callable[[Observation, Totals], None]) -> None:
+        """Wait for failures, have some counted, and tell `counted` how many there are.
 
         Raises:
             FleetError: they wait on.
@@ -52,10 +49,9 @@ class Tally:
             self._wake.clear()
             await self._wake.wait()
         batch = list(islice(self._waiting, BATCH))
-        totals = await link.count([counted for _, counted in batch], self._clock())
-        for (failure, counted), total in zip(batch, totals, strict=True):
-            if self._waiting and self._waiting[0][1] is counted:  # else it made room meanwhile
+        totals = await link.count(batch, self._clock())
+        for told, total in zip(batch, totals, strict=True):
+            if self._waiting and self._waiting[0] is told:  # else it made room meanwhile
                 self._waiting.popleft()
-            if total >= counted.maxretry:
-                reached(failure, total)
+            counted(told[1], total)
         self.counted += len(batch)

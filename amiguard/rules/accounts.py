@@ -6,6 +6,7 @@ that Asterisk knows no account for are left out: every scanner in the world trie
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from amiguard.journal import Action
 from amiguard.model import Address, Evidence, Failure, Reason, Timestamp
@@ -40,6 +41,8 @@ class Accounts:
 
     def __init__(self, spread: Spread) -> None:
         self.spread = spread
+        self._elsewhere: OrderedDict[str, Timestamp] = OrderedDict()
+        """Accounts that are attacked on all nodes together, and when that was last told."""
         self._accounts: Ranked[str, Victim] = Ranked(Victim, LEVELS, CAPACITY)
 
     def __len__(self) -> int:
@@ -47,9 +50,9 @@ class Accounts:
 
     def failed(self, failure: Failure) -> Alarm | None:
         """Count a failure; return an alarm when the attack on its account begins."""
-        account = failure.account
-        if account in UNKNOWN or failure.reason is Reason.UNKNOWN_ACCOUNT:
+        if not counts(failure):
             return None
+        account = failure.account
         spread = self.spread
         victim = self._accounts.take(account, failure.at - spread.findtime)
         victim.last = max(victim.last, failure.at)
@@ -64,10 +67,27 @@ class Accounts:
         if victim.alerted:
             return None
         victim.alerted = True
-        return self._alarm(account, victim)
+        return None if self._elsewhere_too(account, failure.at) else self._alarm(account, victim)
+
+    def told(self, failure: Failure, addresses: Sequence[str]) -> Alarm | None:
+        """Hear that the account of a failure failed from too many addresses on all nodes together; return the alarm
+        that is raised for it here. `addresses`: the last ones, where this failure was the first one too many."""
+        account = failure.account
+        self._elsewhere.pop(account, None)
+        self._elsewhere[account] = failure.at
+        if len(self._elsewhere) > CAPACITY:
+            self._elsewhere.popitem(last=False)
+        victim = self._accounts.get(account)
+        if not addresses or (victim is not None and victim.alerted):
+            return None
+        text = f"account {account} failed from {len(addresses)} addresses on all nodes: {', '.join(addresses[:SHOWN])}"
+        fields = {"account": account, "addresses": len(addresses), "offenders": list(addresses[:SHOWN])}
+        return Alarm(Action.ACCOUNT_UNDER_ATTACK, text, fields)
 
     def under_attack(self, account: str, now: Timestamp) -> bool:
         """Whether this account failed from many addresses within the last `findtime`."""
+        if self._elsewhere_too(account, now):
+            return True
         victim = self._accounts.get(account)
         if victim is None or len(victim.addresses) < self.spread.addresses:
             return False
@@ -82,6 +102,10 @@ class Accounts:
         """Return from where this account failed lately."""
         victim = self._accounts.get(account)
         return [] if victim is None else list(victim.addresses)
+
+    def _elsewhere_too(self, account: str, now: Timestamp) -> bool:
+        told = self._elsewhere.get(account)
+        return told is not None and now - told <= self.spread.findtime
 
     def _forget_old(self, victim: Victim) -> None:
         horizon = victim.last - self.spread.findtime
@@ -98,3 +122,8 @@ class Accounts:
             text,
             {"account": account, "addresses": len(addresses), "proven": proven, "offenders": addresses[:SHOWN]},
         )
+
+
+def counts(failure: Failure) -> bool:
+    """Whether a failure was on an account that exists, as far as Asterisk tells."""
+    return failure.account not in UNKNOWN and failure.reason is not Reason.UNKNOWN_ACCOUNT

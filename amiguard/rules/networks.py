@@ -48,13 +48,10 @@ class Networks:
 
     def failed(self, failure: Failure, *, banned: bool) -> Ban | None:
         """Count an offender; return the ban of its network, if that is what comes of it."""
-        settings = self.policy.networks
-        six = ":" in failure.address
-        most = settings.offenders6 if six else settings.offenders4
-        if not most or not (banned or six or failure.evidence is Evidence.CONNECTED):
+        settings, most = self.policy.networks, self.most(failure.address)
+        if not most or not is_offender(failure, banned=banned):
             return None
-        prefix = settings.prefix6 if six else settings.prefix4
-        network = around(failure.address, prefix)
+        network = self.network(failure.address)
         neighbours = self._networks.take(network, failure.at - settings.findtime)
         neighbours.last = max(neighbours.last, failure.at)
         offenders = neighbours.offenders
@@ -71,9 +68,23 @@ class Networks:
 
     def offenders(self, address: Address) -> int:
         """Return how many offenders of this address's network count."""
-        settings = self.policy.networks
-        neighbours = self._networks.get(around(address, settings.prefix6 if ":" in address else settings.prefix4))
+        neighbours = self._networks.get(self.network(address))
         return len(neighbours.offenders) if neighbours is not None else 0
+
+    def most(self, address: Address) -> int:
+        """Return how many offenders of this address's network are too many; 0 = the rule is off."""
+        settings = self.policy.networks
+        return settings.offenders6 if ":" in address else settings.offenders4
+
+    def network(self, address: Address) -> Target:
+        """Return the network whose offenders are counted together with this address."""
+        settings = self.policy.networks
+        return around(address, settings.prefix6 if ":" in address else settings.prefix4)
+
+
+def is_offender(failure: Failure, *, banned: bool) -> bool:
+    """Whether a failure makes its address an offender of its network."""
+    return banned or ":" in failure.address or failure.evidence is Evidence.CONNECTED
 
 
 @lru_cache(8192)

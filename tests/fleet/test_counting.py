@@ -6,16 +6,33 @@ from dataclasses import replace
 
 import pytest
 
+from amiguard.fleet import scripts
 from amiguard.journal import Action
-from amiguard.model import Address, Origin, Target
-from tests.lab.fleet import fleet, member, settings
+from amiguard.model import Address, Evidence, Origin, Reason, Target
+from amiguard.policy import NetworkBans, Spread
+from tests.lab.fleet import Member, fleet, member, settings
 from tests.lab.redis import Redis
 from tests.lab.waiting import until
-from tests.lab.world import ATTACKER, attack, guess
+from tests.lab.world import ATTACKER, POLICY, World, attack, guess
 
 pytestmark = pytest.mark.redis
 
 KEY = f"{{amiguard}}:count:{ATTACKER}"
+CROWDED = replace(
+    POLICY, networks=NetworkBans(offenders4=3, offenders6=3), spread=Spread(addresses=4, findtime=600_000, maxretry=2)
+)
+
+
+def crowded(number: int = 0) -> World:
+    return World(now=1_000_000 + 60_000 * number, policy=CROWDED)
+
+
+def fail(one: Member, address: str, transport: str = "UDP") -> None:
+    one.guard.observe(guess(address, session=address, transport=transport), "ami")
+
+
+def counted(one: Member) -> object:
+    return one.node.status()["counted"]
 
 
 async def test_four_tries_at_each_of_five_servers_are_a_ban_on_all_of_them(redis: Redis) -> None:
@@ -98,3 +115,81 @@ async def test_a_node_that_does_not_count_together_still_shares_its_bans(redis: 
         await until(lambda: first.drops(ATTACKER))
         assert redis.do("EXISTS", KEY) == 0
         assert quiet.node.status()["counted"] == 0
+
+
+async def test_addresses_of_one_network_that_fail_at_different_nodes_have_it_banned_on_all(redis: Redis) -> None:
+    async with member(redis.url, "a", crowded()) as a, member(redis.url, "b", crowded(1)) as b:
+        await until(lambda: a.up and b.up)
+        for one, last in ((a, 1), (b, 2)):
+            fail(one, f"2001:db8::{last}")
+            fail(one, f"2001:db8::{last}")
+        await until(lambda: counted(a) == counted(b) == 2)
+        assert not a.drops("2001:db8::/64")
+        fail(b, "2001:db8::3")
+        await until(lambda: a.drops("2001:db8::/64") and b.drops("2001:db8::/64"))
+
+        ban = a.guard.administration.find(Target("2001:db8::/64"))
+        assert ban is not None
+        assert (ban.origin, ban.node, ban.reason, ban.failures) == (Origin.FLEET, "b", Reason.NETWORK, 3)
+        assert (ban.evidence, ban.absolute) == (Evidence.DATAGRAM, False)
+
+
+async def test_of_an_ipv4_network_only_who_is_banned_or_proven_counts_on_all_nodes_too(redis: Redis) -> None:
+    async with member(redis.url, "a", crowded()) as a, member(redis.url, "b", crowded(1)) as b:
+        await until(lambda: a.up and b.up)
+        for last in range(1, 8):
+            fail(a, f"198.51.100.{last}")
+        await until(lambda: counted(a) == 7)
+        assert redis.do("EXISTS", "{amiguard}:network:198.51.100.0/24") == 0
+        attack(a.guard, "198.51.100.10")
+        attack(b.guard, "198.51.100.20", times=4)
+        attack(a.guard, "198.51.100.20", times=1)
+        await until(lambda: b.drops("198.51.100.10") and b.drops("198.51.100.20"))
+        assert not b.drops("198.51.100.0/24")
+        fail(b, "198.51.100.30", "TCP")
+        await until(lambda: a.drops("198.51.100.0/24") and b.drops("198.51.100.0/24"))
+
+
+async def test_a_network_is_banned_around_who_is_allowed_in_it(redis: Redis) -> None:
+    world = World(policy=CROWDED, allow=("2001:db8::80",))
+    async with member(redis.url, "a", world) as a:
+        await until(lambda: a.up)
+        for last in (1, 2, 3):
+            fail(a, f"2001:db8::{last}")
+        await until(lambda: len(a.world.firewall.dropped) > 1)
+        assert not a.drops("2001:db8::/64")
+        await until(lambda: a.drops("2001:db8:0:0:8000::/65"))
+
+
+async def test_an_account_that_fails_from_everywhere_at_different_nodes_is_told_once_and_all_are_strict(
+    redis: Redis,
+) -> None:
+    async with member(redis.url, "a", crowded()) as a, member(redis.url, "b", crowded(1)) as b:
+        await until(lambda: a.up and b.up)
+        for one, address in ((a, "192.0.2.11"), (a, "192.0.2.12"), (b, "192.0.2.13"), (b, "192.0.2.14")):
+            fail(one, address)
+        await until(lambda: counted(a) == counted(b) == 2)
+        await until(lambda: a.logged(Action.ACCOUNT_UNDER_ATTACK) + b.logged(Action.ACCOUNT_UNDER_ATTACK) == 1)
+        for one, last in ((a, 21), (b, 22)):
+            fail(one, f"192.0.2.{last}")
+        await until(lambda: counted(a) == counted(b) == 3)
+        for one, last in ((a, 31), (b, 32)):
+            attack(one.guard, f"192.0.2.{last}", times=2)
+        await until(lambda: a.drops("192.0.2.31") and b.drops("192.0.2.32"))
+        assert a.logged(Action.ACCOUNT_UNDER_ATTACK) + b.logged(Action.ACCOUNT_UNDER_ATTACK) == 1
+
+
+async def test_a_flood_of_forged_sources_fills_redis_no_further_and_pushes_nobody_out_who_goes_on(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = scripts.COUNT.replace(f"> {scripts.COUNTED} then", "> 50 then")
+    assert few != scripts.COUNT
+    monkeypatch.setattr("amiguard.fleet.link.COUNT", few)
+    async with member(redis.url, "a") as a:
+        await until(lambda: a.up)
+        attack(a.guard, times=3)
+        for number in range(300):
+            fail(a, f"203.0.{number // 250}.{number % 250}")
+        await until(lambda: counted(a) == 303, 10)
+        assert len(redis.do("KEYS", "*:count:*")) == redis.do("ZCARD", "{amiguard}:counted") == 50
+        assert redis.do("ZCARD", KEY) == 3

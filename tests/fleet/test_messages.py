@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from amiguard.errors import InvalidMessage
 from amiguard.fleet.messages import LARGEST, decode, encode, shareable
 from amiguard.model import Ban, Evidence, Origin, Reason, Target, target_of
-from amiguard.ports import Exempted, Lifted, Revoked
+from amiguard.nodes import Exempted, Lifted, Revoked
 
 NOW = 1_764_590_400_000
 INSTANCE = "0123456789abcdef"

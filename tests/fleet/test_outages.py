@@ -12,7 +12,7 @@ from amiguard.fleet.link import Link
 from amiguard.fleet.outbox import Outbox
 from amiguard.journal import Action
 from amiguard.model import Ban, Reason, Target
-from amiguard.ports import Lifted, Participant, Shared
+from amiguard.nodes import Lifted, Participant, Shared
 from tests.lab.fleet import fleet, member
 from tests.lab.redis import Redis
 from tests.lab.waiting import until

@@ -11,8 +11,9 @@ from amiguard.asterisk.schema import SecurityEvent
 from amiguard.errors import FirewallError, StoreError
 from amiguard.guard import Guard
 from amiguard.model import Address, Ban, Drops, Target, Timestamp
+from amiguard.nodes import Fleet
 from amiguard.policy import Policy
-from amiguard.ports import Change, Fleet, Interference, Notice, Saved
+from amiguard.ports import Change, Interference, Notice, Saved
 from tests.lab.journal import RecordingJournal
 
 POLICY = Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000)
