@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import pty
 import resource
 import subprocess
 import sys
@@ -15,8 +14,8 @@ import pytest
 
 from tests.lab.captures import VICTIM, capture
 from tests.lab.past import failed, logged_in, written
+from tests.lab.terminal import ROOT, seen_on_terminal
 
-ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "amiguard")
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("AMIGUARD_")} | {"TZ": "UTC"}
 PATIENCE = 60
@@ -40,21 +39,9 @@ def amiguard(
 
 def on_terminal(*arguments: str | Path) -> bytes:
     """Return what a terminal is sent, by standard output and standard error alike."""
-    ours, theirs = pty.openpty()
-    environ = PLAIN | {"TERM": "xterm", "COLUMNS": "300"}
-    with subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], cwd=ROOT, env=environ, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        seen = b""
-        try:
-            while part := os.read(ours, 65536):
-                seen += part
-        except OSError:  # Linux ends a terminal without writers with EIO
-            pass
-        finally:
-            os.close(ours)
-        assert process.wait(PATIENCE) == 0
+    command = [*COMMAND, *map(str, arguments)]
+    code, seen = seen_on_terminal(command, PLAIN | {"COLUMNS": "300"}, out=True, err=True, patience=PATIENCE)
+    assert code == 0
     return seen
 
 

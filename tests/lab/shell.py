@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.lab.terminal import ROOT, seen_on_terminal
+
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("AMIGUARD_")}
 PATIENCE = 30
 
@@ -53,22 +53,6 @@ class Shell:
 
     def on_terminal(self, *arguments: str, err: bool = False) -> str:
         """Run a command to its end, and return what it writes to a terminal: its output, or its complaints."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "amiguard", *arguments],
-            cwd=ROOT,
-            env=self.environ | {"TERM": "xterm", "COLUMNS": "120"},
-            stdout=subprocess.DEVNULL if err else theirs,
-            stderr=theirs if err else subprocess.DEVNULL,
-        )
-        os.close(theirs)
-        seen = b""
-        try:
-            while part := os.read(ours, 65536):
-                seen += part
-        except OSError:  # Linux ends a terminal without writers with EIO
-            pass
-        finally:
-            os.close(ours)
-            process.wait(PATIENCE)
-        return seen.decode()
+        command = [sys.executable, "-m", "amiguard", *arguments]
+        environ = self.environ | {"COLUMNS": "120"}
+        return seen_on_terminal(command, environ, out=not err, err=err, patience=PATIENCE)[1].decode()
