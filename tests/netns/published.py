@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.lab.netns import NetworkNamespace, veth
 from tests.netns.wire import PORT, SERVERS, Wire
@@ -36,8 +37,9 @@ def container(wire: Wire, version: int) -> Iterator[Container]:
         host = inside[:-1] + "1"
         veth(wire.server, box, [f"{host}/{prefix}"], [f"{inside}/{prefix}"])
         box.run(["ip", f"-{'46'[version]}", "route", "add", "default", "via", host])
-        forwarding = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")[version]
-        wire.server.run(["sysctl", "-q", "-w", f"{forwarding}=1"])
+        forwarding = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")[version]
+        with wire.server.entered():
+            Path("/proc/sys/net", forwarding).write_text("1", encoding="ascii")
         rule = f"udp dport {PUBLISHED} dnat to {f'[{inside}]' if version else inside}:{PORT}"
         ruleset = f"table {name} docker {{ chain pre {{ type nat hook prerouting priority dstnat; {rule}\n}}\n}}\n"
         wire.server.run(["nft", "-f", "-"], stdin=ruleset)
