@@ -19,7 +19,8 @@ from amiguard.cli import app
 from amiguard.model import Ban, Drops, Reason, Target
 from amiguard.settings import load
 from tests.lab.journal import RecordingJournal
-from tests.lab.shell import ROOT, Ended, Shell
+from tests.lab.shell import Ended, Shell
+from tests.lab.terminal import ROOT
 from tests.unit.control.conftest import ALLOWED, NOW, FakeGuard, serving
 
 
