@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
@@ -15,11 +17,14 @@ from amiguard.model import Target, Timestamp
 from amiguard.notifiers.delivery import Delivery
 from amiguard.notifiers.message import Draft, Writer, draft
 from amiguard.notifiers.pace import Content, Pace
+from amiguard.notifiers.rdap import Registration
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import probe
 from amiguard.notifiers.spool import Letter, Spool, letter_name
-from amiguard.notifiers.whois import Registration, Whois
 from amiguard.ports import Clock, Country, Notice
+
+if TYPE_CHECKING:
+    from amiguard.notifiers.whois import Whois
 
 __all__ = ["Mail", "MailSettings", "probe"]
 
@@ -42,7 +47,7 @@ class Mail:
         self._settings = settings
         self._clock = clock
         self._journal = journal
-        self._whois = (whois or Whois()) if settings.whois else None
+        self._whois = whois
         self._writer = Writer(settings, country)
         self._spool = Spool(settings.spool, settings.waiting)
         self._delivery = Delivery(settings, self._spool, clock, journal)
@@ -139,8 +144,13 @@ class Mail:
         return draft(content, self._last, self._settings.hostname)
 
     async def _look_up(self, current: Draft) -> Mapping[Target, Registration]:
-        if self._whois is None:
+        if not self._settings.whois or not current.bans:
             return {}
+        if self._whois is None:
+            try:  # only now, and in a thread: aiohttp takes 13 MB and 100 ms of CPU
+                self._whois = (await asyncio.to_thread(import_module, "amiguard.notifiers.whois")).Whois()
+            except (ImportError, OSError, MemoryError):  # such as no file descriptor left: the mail goes without
+                return {}
         targets = [ban.target for ban in current.bans[:LOOKED_UP]]
         found = await asyncio.gather(*map(self._whois.look_up, targets))
         return {target: one for target, one in zip(targets, found, strict=True) if one is not None}

@@ -18,8 +18,8 @@ from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
 from amiguard.notifiers.facts import Rows, ban_facts, digest_facts, subject
 from amiguard.notifiers.pace import Content
+from amiguard.notifiers.rdap import Registration
 from amiguard.notifiers.settings import MailSettings
-from amiguard.notifiers.whois import Registration
 from amiguard.notifiers.wording import clean, duration, host_word, local_time, moment, reason_words
 from amiguard.ports import Country, Notice, NoticeKind
 

@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 
 from amiguard.model import parse_target
-from amiguard.notifiers.whois import RIRS, SIZE_LIMIT, Registration, Registries, Whois
+from amiguard.notifiers.rdap import Registration
+from amiguard.notifiers.whois import RIRS, SIZE_LIMIT, Registries, Whois
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
 from tests.smtp.mailing import ban_notice, mail_settings, mailing

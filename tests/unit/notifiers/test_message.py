@@ -16,7 +16,7 @@ from amiguard.model import Drops, Evidence, Origin, Reason, parse_target
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Digest
 from amiguard.notifiers.message import Writer, draft
-from amiguard.notifiers.whois import Registration
+from amiguard.notifiers.rdap import Registration
 from amiguard.notifiers.wording import clean
 from amiguard.ports import Notice, NoticeKind
 from tests.smtp.mailing import HOSTNAME, NOW, ban, mail_settings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amiguard.notifiers.whois import Registration, registration
+from amiguard.notifiers.rdap import Registration, registration
 
 ADDRESS = ipaddress.ip_address("192.0.2.1")
 JSON = st.recursive(
