@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amiguard import __version__
 from amiguard.clock import steady_clock
@@ -22,11 +22,13 @@ from amiguard.notifying import country_of, notifiers_of
 from amiguard.parts import Parts
 from amiguard.ports import Clock, NoticeKind, Notifier, Position
 from amiguard.reloading import Reloading
-from amiguard.settings import Settings
 from amiguard.settings.policy import policy_of
 from amiguard.stores.sqlite import collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
 from amiguard.wiring import control_settings, firewall_of, fleet_of, metrics_of, store_of
+
+if TYPE_CHECKING:
+    from amiguard.settings import Settings
 
 NOTIFIER_GRACE = 5.0
 """Seconds that mails and webhooks get when the daemon stops; mails that are left wait in the spool."""

@@ -12,10 +12,10 @@ from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
 from amiguard.notifiers.settings import MailSettings, WebhookSettings
 from amiguard.ports import Clock, Country, Notifier
-from amiguard.settings import Settings
 
 if TYPE_CHECKING:
     from amiguard.notifiers.webhook import Webhook
+    from amiguard.settings import Settings
 
 
 def mail_settings(settings: Settings) -> MailSettings:

@@ -12,11 +12,11 @@ from amiguard.journal import Journal
 from amiguard.nodes import Fleet
 from amiguard.notifying import hand_on_letters, hand_on_messages, notifiers_of
 from amiguard.ports import Clock, Notifier, Position
-from amiguard.settings import Settings
 from amiguard.watching import Trunks, Watching
 from amiguard.wiring import ami_source, fleet_of, handover_of, log_intake, log_source
 
 if TYPE_CHECKING:
+    from amiguard.settings import Settings
     from amiguard.sources.ami import AmiSource
 
 HANDED_ON = 0.0

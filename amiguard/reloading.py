@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amiguard.control.server import ControlServer
 from amiguard.errors import ControlError, FirewallError, SettingsError, SourceError, StoreError
@@ -17,33 +18,36 @@ from amiguard.journal import Action
 from amiguard.logs import StructuredJournal
 from amiguard.notifying import country_of
 from amiguard.parts import Parts
-from amiguard.settings import Settings, load
-from amiguard.settings.groups.asterisk import AsteriskGroup
-from amiguard.settings.groups.control import ControlGroup
-from amiguard.settings.groups.firewall import FirewallGroup
-from amiguard.settings.groups.fleet import FleetGroup
-from amiguard.settings.groups.jail import JailGroup
-from amiguard.settings.groups.journal import JournalGroup
-from amiguard.settings.groups.mail import MailGroup
-from amiguard.settings.groups.rules import RulesGroup
-from amiguard.settings.groups.store import StoreGroup
-from amiguard.settings.groups.webhook import WebhookGroup
-from amiguard.settings.model import PREFIX
+from amiguard.settings import PREFIX
+from amiguard.settings.apart import load_apart
 from amiguard.settings.policy import policy_of
 from amiguard.wiring import control_settings, firewall_of, prove_ami, store_of
 
+if TYPE_CHECKING:
+    from amiguard.settings import Settings
+
 LOG = frozenset({"asterisk_log", "asterisk_timezone"})
-AMI = frozenset(AsteriskGroup.model_fields) - LOG
-JAIL = frozenset(JailGroup.model_fields) | frozenset(RulesGroup.model_fields)
-FIREWALL = frozenset(FirewallGroup.model_fields)
-NOTIFIERS = frozenset(MailGroup.model_fields) | frozenset(WebhookGroup.model_fields)
-CONTROL = frozenset(ControlGroup.model_fields) - {"control_socket"}
-FLEET = frozenset(FleetGroup.model_fields)
-STORE = frozenset(StoreGroup.model_fields)
-JOURNAL = frozenset(JournalGroup.model_fields)
-WATCHED = frozenset({"ignoreip", "ignoreself", "redis_url"}) | AMI | NOTIFIERS
-LIVE = JAIL | FIREWALL | LOG | AMI | NOTIFIERS | CONTROL | FLEET | STORE | JOURNAL
-"""What can change while the daemon runs. The rest needs a restart: `docs/operations.md` names it."""
+WATCHED = frozenset({"ignoreip", "ignoreself", "redis_url"})
+"""What beside AMI and notifiers tells who is never banned."""
+FIXED = frozenset({"control_socket"})
+"""What needs a restart: `docs/operations.md` says so."""
+GROUPS = frozenset({"asterisk", "jail", "rules", "firewall", "store", "mail", "webhook", "control", "fleet", "journal"})
+"""The groups of settings that can change while the daemon runs, but for `FIXED`."""
+
+
+class Changes:
+    """Which settings changed, in their order: `fields`, and the `groups` that they belong to."""
+
+    def __init__(self, old: Settings, new: Settings) -> None:
+        every = [(group, field) for group, fields in new.groups.items() for field in fields]
+        changed = [(group, field) for group, field in every if getattr(old, field) != getattr(new, field)]
+        self.fields = [field for _, field in changed]
+        self.groups = {group for group, _ in changed}
+        self.fixed = sorted(field for group, field in changed if field in FIXED or group not in GROUPS)
+        self.log = any(field in LOG for field in self.fields)
+        self.ami = any(group == "asterisk" and field not in LOG for group, field in changed)
+        self.notifiers = bool(self.groups & {"mail", "webhook"})
+        self.watched = self.ami or self.notifiers or not WATCHED.isdisjoint(self.fields)
 
 
 class Reloading:
@@ -75,52 +79,51 @@ class Reloading:
         """
         async with self._one_at_a_time:
             try:
-                return await self._take(load(self._env_file))
+                return await self._take(await asyncio.to_thread(load_apart, self._env_file))
             except SettingsError as error:
                 message = f"the earlier settings stay: {error}"
                 self._journal.write(Action.SETTINGS_REFUSED, message, problems=error.problems)
                 raise
 
     async def _take(self, new: Settings) -> list[str]:
-        old = self.settings
-        changed = {field for field in Settings.model_fields if getattr(old, field) != getattr(new, field)}
-        if fixed := sorted(changed - LIVE):
-            raise SettingsError([f"{variable(field)} can't change without a restart" for field in fixed])
-        fleet = self._parts.fleet_of(new) if changed & FLEET else None
+        old, changed = self.settings, Changes(self.settings, new)
+        if changed.fixed:
+            raise SettingsError([f"{variable(field)} can't change without a restart" for field in changed.fixed])
+        fleet = self._parts.fleet_of(new) if "fleet" in changed.groups else None
         await self._take_what_can_fail(new, changed)
         self.settings = new
         self._guard.reconfigure(policy_of(new), new.ignored_targets, log_followed=bool(new.asterisk_log))
-        if changed & WATCHED:
+        if changed.watched:
             self._parts.rewatch(new)
-        if changed & NOTIFIERS:
+        if changed.notifiers:
             await self._parts.replace_notifiers(old, new)
-        if "geoip_database" in changed:
+        if "geoip_database" in changed.fields:
             self._guard.administration.country = country_of(new)
-        if changed & LOG:
-            await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed)
-        if changed & (AMI | {"protect_registered"}):
+        if changed.log:
+            await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed.fields)
+        if changed.ami or "protect_registered" in changed.fields:
             await self._parts.replace_ami(new)
-        if changed & FLEET:
+        if "fleet" in changed.groups:
             await self._guard.join(fleet)
-        names = [variable(field) for field in Settings.model_fields if field in changed]
+        names = [variable(field) for field in changed.fields]
         what = f"new settings are in force: {', '.join(names)}" if names else "no setting has changed"
         self._journal.write(Action.SETTINGS_RELOADED, what, changed=names)
-        if changed & JOURNAL:  # last, or a higher level would hide that line
+        if "journal" in changed.groups:  # last, or a higher level would hide that line
             self._journal.reconfigure(new.log_format, new.log_level)
         return names
 
-    async def _take_what_can_fail(self, new: Settings, changed: set[str]) -> None:
+    async def _take_what_can_fail(self, new: Settings, changed: Changes) -> None:
         """Take what something else has to agree to: all of it, or nothing."""
-        if changed & AMI and new.ami_username:
+        if changed.ami and new.ami_username:
             await self._prove_ami(new)
         try:
             async with AsyncExitStack() as steps:
-                if changed & CONTROL:
+                if "control" in changed.groups:
                     await steps.enter_async_context(self._control.changing(control_settings(new)))
-                if changed & STORE:
+                if "store" in changed.groups:
                     store = store_of(new, self._journal)
                     await steps.enter_async_context(self._guard.moving(store, self.settings.database))
-                if changed & FIREWALL:
+                if "firewall" in changed.groups:
                     await self._guard.relocate(firewall_of(new))
         except ControlError as error:
             raise SettingsError([f"the control interface can't change: {error}"]) from error

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from amiguard.errors import InvalidAddress
 from amiguard.journal import Action, Journal
 from amiguard.model import Address, AllowOrigin, Target, parse_address
-from amiguard.settings import Settings
-from amiguard.settings.kinds import is_name
+from amiguard.settings.hosts import is_name
 
 if TYPE_CHECKING:
+    from amiguard.settings import Settings
     from amiguard.surroundings.names import Names
 
 Tell = Callable[[AllowOrigin, str, Collection[Target]], None]

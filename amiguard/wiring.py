@@ -13,18 +13,17 @@ from zoneinfo import ZoneInfo
 from amiguard import __version__
 from amiguard.control.settings import Address, ControlSettings
 from amiguard.errors import SettingsError
-from amiguard.fleet.settings import Allow, FleetSettings
+from amiguard.fleet.settings import Allow, FleetSettings, server_of
 from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.nodes import Fleet
 from amiguard.ports import Clock, Firewall, Position, Successor
-from amiguard.settings import Settings
-from amiguard.settings.groups.fleet import server_of
 
 if TYPE_CHECKING:
     from amiguard.control.controlled import Metrics
     from amiguard.firewalls.treatment import Treatment
     from amiguard.fleet.link import Link
+    from amiguard.settings import Settings
     from amiguard.sources.ami import AmiSettings, AmiSource, Handover
     from amiguard.sources.logfile import LogIntake, LogSource
 

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
 def run(env_file: EnvFile = None) -> None:
     """Protect this server until a signal says stop."""
-    settings = loaded(env_file)
-    from amiguard.daemon import run as run_daemon
+    from amiguard.settings.apart import Checking
 
+    try:
+        checking = Checking(env_file)
+        from amiguard.daemon import run as run_daemon  # meanwhile
+
+        settings = checking.result()
+    except SettingsError as error:
+        wrong(error)
     raise typer.Exit(run_daemon(settings, env_file))
 
 

@@ -10,16 +10,16 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, NoReturn
+from typing import Annotated, Literal, NoReturn
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from typing_extensions import override
 
 from amiguard.errors import InvalidAddress
 from amiguard.model import PortRange, parse_target
 from amiguard.ports import NoticeKind
 from amiguard.settings.durations import FORM, LONGEST, SECOND, parse_bantime, parse_duration
+from amiguard.settings.hosts import Endpoint, is_name
 
 SOCKET_PATH_BYTES = 107
 """`sun_path` of unix(7), without its closing zero."""
@@ -41,22 +41,6 @@ class Allowed:
     """What an operator may write, in words that follow "give"."""
 
     words: str
-
-
-class Endpoint(NamedTuple):
-    """Where a TCP server listens."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        return ipaddress.ip_address(self.host).is_loopback
-
-    @override
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def is_mailbox(text: str) -> bool:
@@ -110,11 +94,6 @@ def _duration(value: object) -> object:
 
 def _bantime(value: object) -> object:
     return parse_bantime(value) if isinstance(value, str) else value
-
-
-def is_name(text: str) -> bool:
-    """Tell whether a host or a word of `IGNOREIP` is a DNS name: no top-level domain is a number (RFC 3696)."""
-    return ":" not in text and "/" not in text and not text.rstrip(".").rpartition(".")[2].isdigit()
 
 
 def _ignored(value: object) -> object:

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from amiguard.errors import SettingsError
+from amiguard.settings import PREFIX
 from amiguard.settings.groups.rules import RulesGroup
 from amiguard.settings.kinds import Allowed, SocketPath
-from amiguard.settings.model import PREFIX, Settings
+from amiguard.settings.model import Settings
 from amiguard.settings.places import Given, gather, given_outside_secrets
 
 POLICY = (

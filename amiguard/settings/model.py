@@ -4,9 +4,13 @@ A field's order matters: what a check compares it with stands above it."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
+from amiguard.settings import PREFIX, groups
 from amiguard.settings.groups.asterisk import AsteriskGroup
 from amiguard.settings.groups.control import ControlGroup
 from amiguard.settings.groups.firewall import FirewallGroup
@@ -17,8 +21,7 @@ from amiguard.settings.groups.mail import MailGroup
 from amiguard.settings.groups.rules import RulesGroup
 from amiguard.settings.groups.store import StoreGroup
 from amiguard.settings.groups.webhook import WebhookGroup
-
-PREFIX = "AMIGUARD_"
+from amiguard.settings.values import Secret
 
 
 class Settings(  # pydantic takes the fields of the last base first
@@ -39,6 +42,24 @@ class Settings(  # pydantic takes the fields of the last base first
     Made by `load`; made directly it takes typed values and reads neither environment nor files."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The settings of each file in `groups/`, by its name."""
+        return {
+            group.__module__.rpartition(".")[2]: tuple(group.model_fields)
+            for group in reversed(Settings.__mro__)
+            if issubclass(group, BaseModel) and group.__module__.startswith(groups.__name__)
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """Return every attribute as a value that needs no pydantic: see `values`."""
+        derived = ("groups", "ignored_targets", "ignored_names")
+        given = {name: getattr(self, name) for name in (*type(self).model_fields, *derived)}
+        return {
+            name: Secret(value.get_secret_value()) if isinstance(value, SecretStr) else value
+            for name, value in given.items()
+        }
 
     @classmethod
     @override

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from dotenv.parser import parse_stream
 
 from amiguard.errors import SettingsError
-from amiguard.settings.model import PREFIX, Settings
+from amiguard.settings import PREFIX
+from amiguard.settings.model import Settings
 
 ENV_FILE = f"{PREFIX}ENV_FILE"
 SECRETS_DIR = f"{PREFIX}SECRETS_DIR"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amiguard.policy import NetworkBans, Policy, Repeat, Scan, Slow, Spread
-from amiguard.settings.model import Settings
+
+if TYPE_CHECKING:
+    from amiguard.settings import Settings
 
 
 def policy_of(settings: Settings) -> Policy:

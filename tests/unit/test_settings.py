@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from amiguard.errors import SettingsError
+from amiguard.fleet.settings import server_of
 from amiguard.model import PortRange
 from amiguard.ports import NoticeKind
 from amiguard.settings import Settings, control_socket, load
 from amiguard.settings.durations import InvalidDuration, format_duration, parse_bantime, parse_duration
-from amiguard.settings.groups.fleet import server_of
 from amiguard.settings.loading import _not_allowed
 from amiguard.settings.places import Given
 

@@ -12,18 +12,10 @@ from amiguard.settings.kinds import FleetAllow, NodeName, Secret, Switch, TableN
 OPTIONS = frozenset({"db", "password", "ssl_ca_certs"})
 """What may follow the `?` of the URL: nothing there may switch the check of a certificate off."""
 
-DEFAULT_PORT = 6379
-
 
 def _hostname() -> str:
     name = socket.gethostname()
     return name if is_node(name) else "localhost"
-
-
-def server_of(url: str) -> str:
-    """Return the place that a URL names, without login."""
-    parts = urlsplit(url)
-    return parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or DEFAULT_PORT}"
 
 
 class FleetGroup(BaseModel):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from amiguard.model import Target
 from amiguard.settings.durations import UNITS
+from amiguard.settings.hosts import is_name
 from amiguard.settings.kinds import (
     Bantime,
     Count,
@@ -17,7 +18,6 @@ from amiguard.settings.kinds import (
     OptionalDuration,
     Recidive,
     Switch,
-    is_name,
 )
 
 
