@@ -34,8 +34,3 @@ for command in (
 ):
     app.command()(command)
 app.command()(migrating.import_fail2ban)
-
-
-def main() -> None:
-    """Run the command that the arguments name."""
-    app(prog_name="amiguard")

@@ -10,6 +10,7 @@ import typer
 
 from amiguard import __version__
 from amiguard.cli.speaking import NO, EnvFile, Json, as_json, complain, say, wrong
+from amiguard.cli.starting import start
 from amiguard.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -18,16 +19,7 @@ if TYPE_CHECKING:
 
 def run(env_file: EnvFile = None) -> None:
     """Protect this server until a signal says stop."""
-    from amiguard.settings.apart import Checking
-
-    try:
-        checking = Checking(env_file)
-        from amiguard.daemon import run as run_daemon  # meanwhile
-
-        settings = checking.result()
-    except SettingsError as error:
-        wrong(error)
-    raise typer.Exit(run_daemon(settings, env_file))
+    raise typer.Exit(start(env_file))
 
 
 def check(

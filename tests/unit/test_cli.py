@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from amiguard import __version__
 from amiguard.check import Finding, check
-from amiguard.cli import app
+from amiguard.cli.commands import app
 from amiguard.model import Ban, Drops, Reason, Target
 from amiguard.settings import load
 from tests.lab.journal import RecordingJournal
