@@ -116,7 +116,7 @@ class Administration:
 
     @property
     def dropped(self) -> Drops:
-        """What the kernel dropped in all, as of a second ago or so."""
+        """What the kernel dropped in all, as of some seconds ago."""
         return self._enforcement.dropped
 
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:

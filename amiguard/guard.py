@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import count
 from pathlib import Path
 from random import randrange
 
@@ -34,6 +35,9 @@ STEP = 1_000
 
 TICK = 1.0
 """Seconds between two looks at what only time brings about."""
+
+ROUND = 5
+"""So many of these until the next look at what can wait: an idle daemon must cost nothing that can be measured."""
 
 
 class Guard:
@@ -228,7 +232,7 @@ class Guard:
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        for number in count():
             due = loop.time() + TICK
             await asyncio.sleep(TICK)
             self.administration.lag.observe(max(0.0, loop.time() - due))
@@ -236,10 +240,11 @@ class Guard:
                 self._judge.release()
             except Exception as error:  # noqa: BLE001 -- one event must not end the daemon
                 self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
-            self._remember_position()
-            for action, text in self._outages.look([source.status() for source in self.sources], self._clock()):
-                self.alert.post(action, text)
-            await self._enforcement.count()
+            if number % ROUND == 0:
+                self._remember_position()
+                for action, text in self._outages.look([source.status() for source in self.sources], self._clock()):
+                    self.alert.post(action, text)
+                await self._enforcement.count()
 
     def _remember_position(self) -> None:
         """Record how far the logs were read, but never past a line whose ban is not in the kernel yet."""

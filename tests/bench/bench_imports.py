@@ -12,10 +12,8 @@ from pathlib import Path
 
 PARTS = {
     "asyncio": ("asyncio",),
-    "typer": ("amiguard.cli",),
-    "pydantic, settings": ("amiguard.settings",),
+    "subprocess, settings": ("amiguard.cli.starting",),
     "structlog": ("amiguard.logs",),
-    "aiohttp, control interface": ("amiguard.control.server",),
     "aiosqlite, store": ("amiguard.stores.sqlite",),
     "guard and rules": ("amiguard.guard",),
     "pyroute2, nftables": ("amiguard.firewalls.nftables",),
@@ -23,6 +21,9 @@ PARTS = {
     "log grammar, asyncinotify": ("amiguard.sources.logfile",),
     "the rest of the daemon": ("amiguard.daemon",),
     "jinja2, aiosmtplib, mail": ("amiguard.notifiers.mail",),
+    "aiohttp, with the first client": ("amiguard.control.api",),
+    "not in the daemon: pydantic": ("amiguard.settings.loading",),
+    "not in the daemon: typer": ("amiguard.cli.commands",),
 }
 
 

@@ -1,8 +1,9 @@
 """Wakes up when a log changes. The only module that knows asyncinotify.
 
-inotify only makes it faster: every change is also found by looking four times a second, for inotify sees nothing on
-NFS, of other containers' writes on some file systems, or where its watches are used up. Such a look is a glance at
-sizes and times, and wakes no task: a quiet log must cost nothing that can be measured."""
+inotify only makes it faster: every change is also found by looking, for inotify sees nothing on NFS, of other
+containers' writes on some file systems, or where its watches are used up. Such a look is a glance at sizes and times,
+and wakes no task. It is taken four times a second; where inotify tells of changes, and looking finds none, less and
+less often: a quiet log must cost nothing that can be measured."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from pathlib import Path
 from asyncinotify import Inotify, Mask
 
 POLL = 0.25
-"""Seconds after which to look in any case."""
+"""Seconds after which to look in any case, without inotify or after a look that found what it did not tell of."""
+
+SELDOM = 5.0
+"""Seconds after which to look at the latest."""
 
 PAUSE = 0.005
 """Seconds between two looks at least: a busy log is read in portions, not line by line."""
@@ -35,6 +39,7 @@ class Watch:
         self._places: set[Place] = set()
         self._changed = asyncio.Event()
         self._earliest = 0.0
+        self._patience = POLL
         self._glance: asyncio.TimerHandle
 
     @property
@@ -75,12 +80,14 @@ class Watch:
         self._earliest = loop.time() + PAUSE
 
     def _ask_later(self, quiet: Callable[[], bool]) -> None:
-        self._glance = asyncio.get_running_loop().call_later(POLL, self._ask, quiet)
+        self._glance = asyncio.get_running_loop().call_later(self._patience, self._ask, quiet)
 
     def _ask(self, quiet: Callable[[], bool]) -> None:
         if quiet():
+            self._patience = min(2 * self._patience, SELDOM) if self.notified else POLL
             self._ask_later(quiet)
         else:
+            self._patience = POLL
             self._changed.set()
 
     def close(self) -> None:

@@ -138,6 +138,7 @@ async def test_a_quiet_log_is_only_glanced_at_and_its_next_line_is_live(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "POLL", 0.01)
+    monkeypatch.setattr(watching, "SELDOM", 0.02)
     steps, glances, now = 0, 0, 0
     live: list[bool] = []
     step, quiet = LogSource._step, LogSource._quiet
@@ -163,3 +164,26 @@ async def test_a_quiet_log_is_only_glanced_at_and_its_next_line_is_live(
         assert steps <= before + 1
         append(log, b"x\n")
         await until(lambda: live == [True])
+
+
+async def test_a_log_is_looked_at_less_and_less_often_where_inotify_works(log: Path) -> None:
+    watch = watching.Watch()
+    assert watch.cover({(None, log.parent)})
+    try:
+        for _ in range(9):
+            watch._ask(lambda: True)
+            watch._glance.cancel()
+        assert watch._patience == watching.SELDOM
+
+        watch._ask(lambda: False)
+        assert watch._patience == watching.POLL, "it may be deaf on this file system"
+    finally:
+        watch.close()
+
+
+async def test_a_log_is_looked_at_often_without_inotify() -> None:
+    watch = watching.Watch()
+    for _ in range(9):
+        watch._ask(lambda: True)
+        watch._glance.cancel()
+    assert watch._patience == watching.POLL
