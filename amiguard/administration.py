@@ -15,6 +15,8 @@ from amiguard.exemptions import Exemptions
 from amiguard.histogram import Histogram
 from amiguard.journal import Action
 from amiguard.judge import Judge
+from amiguard.listing import Listing
+from amiguard.lists import Feed
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Evidence, Origin, Reason, Target
 from amiguard.nodes import Fleet
 from amiguard.offenders import offender
@@ -41,6 +43,8 @@ class Measurements:
     """Of the event loop, those that wait included."""
     drops: Drops | None
     """None = the kernel does not tell."""
+    feed_drops: Mapping[str, Drops]
+    """By the list that named the source."""
 
 
 class Administration:
@@ -58,8 +62,12 @@ class Administration:
         alerting: Alerting,
         notifiers: Sequence[Notifier],
         clock: Clock,
+        listing: Listing,
         fleet: Fleet | None = None,
     ) -> None:
+        self.feeds: list[Feed] = []
+        """The lists of others; a reload may name others."""
+        self.listing = listing
         self.sources: list[Source] = []
         self.lag = Histogram()
         """How late the event loop was."""
@@ -112,6 +120,7 @@ class Administration:
             self._clock(),
             drops=drops,
             countries=countries,
+            listed=self.listing.around(address),
         )
 
     @property
@@ -237,6 +246,7 @@ class Administration:
             },
             "notifiers": [dict(notifier.status()) for notifier in self._notifiers],
             "fleet": None if self.fleet is None else dict(self.fleet.status()),
+            "feeds": [{"name": feed.name, **feed.status(), **self.listing.status(feed.name)} for feed in self.feeds],
             "bans": {"active": len(self._enforcement.active), "waiting": len(self._enforcement.waiting)},
             "jail": {"tracked": len(self._judge.rules.jail), "evicted": self._judge.rules.jail.evicted},
             "totals": {
@@ -264,6 +274,7 @@ class Administration:
             lag=self.lag,
             tasks=len(asyncio.all_tasks()),
             drops=drops,
+            feed_drops=await self.listing.dropped(),
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from amiguard.asterisk import advice
 from amiguard.asterisk.log.reading import Kind
 from amiguard.errors import AmiguardError, SourceError
+from amiguard.feeds import feed
 from amiguard.firewalls import nftables
 from amiguard.firewalls.ipset import probing as ipset
 from amiguard.notifiers import smtp, webhook
@@ -17,6 +18,7 @@ from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
 from amiguard.sources.etc import ETC, read_conf
 from amiguard.stores import probe as database
+from amiguard.subscriptions import feed_settings, sources_of
 from amiguard.wiring import ami_settings, fleet_link, treatment_of, zone_of
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
@@ -55,6 +57,7 @@ async def check(settings: Settings, etc: Path = ETC) -> AsyncIterator[Finding]:
         "mail": _mail,
         "webhook": _webhook,
         "fleet": _fleet,
+        "feeds": _feeds,
     }
     yield Finding("settings", ok=True, text="all valid")
     for name, probe in probes.items():
@@ -132,3 +135,11 @@ async def _fleet(settings: Settings) -> str:
         return await link.probe()
     finally:
         await link.close()
+
+
+async def _feeds(settings: Settings) -> str:
+    sources = sources_of(settings, pages=1)
+    if not sources:
+        return "off: AMIGUARD_FEEDS and AMIGUARD_APIBAN_KEY are empty"
+    wanted = feed_settings(settings)
+    return "; ".join([await feed.probe(name, source, wanted) for name, source in sources.items()])

@@ -52,7 +52,7 @@ class Enforcement:
         self.interruption = Interruption(self._interrupt, journal)
         self.latency = Histogram()
         """How long the kernel took for each transaction that it took."""
-        self._placement = Placement(firewall, journal, clock)
+        self.placement = Placement(firewall, journal, clock)
         self._journal = journal
         self._clock = clock
         self._batch = BATCH
@@ -65,12 +65,12 @@ class Enforcement:
     @property
     def firewall(self) -> Firewall:
         """What enforces the bans; `relocate` changes it."""
-        return self._placement.firewall
+        return self.placement.firewall
 
     @property
     def failing(self) -> str:
         """Why the kernel refuses bans now; empty while all is well."""
-        return self._placement.failing
+        return self.placement.failing
 
     @property
     def dropped(self) -> Drops:
@@ -93,8 +93,8 @@ class Enforcement:
         Raises:
             FirewallError: the kernel refuses even the layout; nothing is protected.
         """
-        self._placement.allowed = allow
-        await self._placement.lay_out(saved.bans)
+        self.placement.allowed = allow
+        await self.placement.lay_out(saved.bans)
         self.ledger.adopt(saved)
 
     async def relocate(self, firewall: Firewall) -> None:
@@ -104,7 +104,7 @@ class Enforcement:
             FirewallError: the kernel refused; all stays as it was.
         """
         async with self._one_at_a_time:
-            await self._placement.relocate(firewall, self._decided())
+            await self.placement.relocate(firewall, self._decided())
 
     def restore(self, saved: Saved) -> None:
         """Take up bans that the store could tell only late; those of today win, but for what nobody else remembers."""
@@ -152,8 +152,8 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            self._placement.allowed = targets
-            await self._placement.insist(lambda: self.firewall.allow(targets), self._decided)
+            self.placement.allowed = targets
+            await self.placement.insist(lambda: self.firewall.allow(targets), self._decided)
 
     async def ban(self, ban: Ban) -> Ban:
         """Ban at once, for an administrator; return after the kernel's acknowledgement.
@@ -162,7 +162,7 @@ class Enforcement:
             FirewallError: the kernel refused.
         """
         async with self._one_at_a_time:
-            await self._placement.insist(lambda: self.firewall.ban([ban], self._clock()), self._decided)
+            await self.placement.insist(lambda: self.firewall.ban([ban], self._clock()), self._decided)
             self.waiting.pop(ban.target, None)
             return self._acknowledged(ban)
 
@@ -193,15 +193,15 @@ class Enforcement:
                 hurt = [self.active[target] for target in seen.targets if target in self.active]
                 if not hurt:
                     return True
-                if await self._placement.repair_some(hurt, seen):
+                if await self.placement.repair_some(hurt, seen):
                     return True
-            return await self._placement.repair(self._decided(), seen)
+            return await self.placement.repair(self._decided(), seen)
 
     # ----------------------------------------------------------------------------------------------------------------
 
     async def _unban(self, targets: Sequence[Target], origin: Origin, **who: object) -> list[Ban]:
         async with self._one_at_a_time:
-            await self._placement.insist(lambda: self.firewall.unban(targets), self._decided)
+            await self.placement.insist(lambda: self.firewall.unban(targets), self._decided)
             lifted = []
             for target in targets:
                 ban = self.ledger.lift(target, self.waiting.pop(target, None), origin, **who)
@@ -240,13 +240,13 @@ class Enforcement:
                 error=error,
                 waiting=len(self.waiting),
             )
-            self._placement.failing = str(error)
+            self.placement.failing = str(error)
             if error.errno in FULL:
                 self._try_fewer(batch)
                 return False
-            return await self._placement.repair(self._decided())
+            return await self.placement.repair(self._decided())
         self._batch = BATCH
-        self._placement.failing = ""
+        self.placement.failing = ""
         return True
 
     def _try_fewer(self, batch: Sequence[Ban]) -> None:

@@ -65,6 +65,14 @@ class InvalidMessage(AmiguardError):
     """What another node sent is no message of a fleet."""
 
 
+class FeedError(AmiguardError):
+    """A list can't be had now, or is none. `wait`: for so many seconds its server wants to be left alone."""
+
+    def __init__(self, message: str, wait: float = 0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
 class NotifierError(AmiguardError):
     """A message could not be handed over. `permanent`: trying the same one again is useless."""
 

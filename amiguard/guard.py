@@ -20,6 +20,7 @@ from amiguard.exemptions import Exemptions
 from amiguard.healing import Healing
 from amiguard.journal import Action, Journal
 from amiguard.judge import Counters, Judge
+from amiguard.listing import Listing
 from amiguard.model import AllowOrigin, Origin, Target
 from amiguard.nodes import Fleet
 from amiguard.outages import Outages
@@ -84,6 +85,8 @@ class Guard:
         forget = self._judge.rules.forget
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
         """Where the edges tell who else is never banned."""
+        self.listing = Listing(self._enforcement, self._allowlist, self.presence, journal, clock)
+        """Takes what feeds tell."""
         self._sharing = None if fleet is None else self._shared(fleet)
         self._told: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup
@@ -133,6 +136,7 @@ class Guard:
             tasks.create_task(self._healing.run())
             tasks.create_task(self.exemptions.run())
             tasks.create_task(self._recorder.run())
+            tasks.create_task(self.listing.run())
             tasks.create_task(self._tick())
             self._tell_others()
 
@@ -227,6 +231,7 @@ class Guard:
             alerting=self.alert,
             notifiers=self._notifiers,
             clock=self._clock,
+            listing=self.listing,
             fleet=fleet,
         )
 

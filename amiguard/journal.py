@@ -49,6 +49,8 @@ class Action(StrEnum):
     FLEET_CONNECTED = "fleet-connected"
     FLEET_LOST = "fleet-lost"
     FLEET_REFUSED = "fleet-refused"
+    FEED_UPDATED = "feed-updated"
+    FEED_FAILED = "feed-failed"
     CONTROL = "control"
     CONTROL_OPENED = "control-opened"
     OVERLOAD = "overload"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from amiguard.allowlist import Allowlist
 from amiguard.answers import covering, dropped, iso, located, shown
@@ -35,19 +35,21 @@ def offender(
     *,
     drops: Mapping[Target, Drops],
     countries: Mapping[Target, str],
+    listed: Sequence[Told] = (),
 ) -> Told:
     """Return what is known of `address` at `now`. Account names are a stranger's text.
 
-    `drops` and `countries` are what is known of its bans' targets, and of itself."""
+    `drops` and `countries` are what is known of its bans' targets, and of itself; `listed` says which lists name it."""
     bans = covering(address, enforcement.active.get)
     allowed = allowlist.around(address)
     return {
         "address": address,
         **located(countries.get(address)),
         "banned": bool(bans) and not allowed,
-        "why": why(address, bans, allowed, rules, now, waiting=address in enforcement.waiting),
+        "why": why(address, bans, allowed, rules, now, waiting=address in enforcement.waiting, listed=listed),
         "allowed": [{"address": entry.target, "origin": entry.origin, "comment": entry.comment} for entry in allowed],
         "bans": [shown(ban, now) | dropped(drops.get(ban.target)) | located(countries.get(ban.target)) for ban in bans],
+        "listed": list(listed),
         "earlier": enforcement.history.earlier(address),
         "tried": [{"account": name, "failures": how.failures} for name, how in rules.names.names(address, now)],
         "logins": rules.logins.accounts(address),
@@ -109,7 +111,14 @@ def counted(jail: Jail, address: Address, now: Timestamp) -> Told:
 
 
 def why(
-    address: Address, bans: list[Ban], allowed: list[Allowed], rules: Rulebook, now: Timestamp, *, waiting: bool
+    address: Address,
+    bans: list[Ban],
+    allowed: list[Allowed],
+    rules: Rulebook,
+    now: Timestamp,
+    *,
+    waiting: bool,
+    listed: Sequence[Told] = (),
 ) -> str:
     """Return in a sentence why the address is banned or not."""
     if allowed:
@@ -121,6 +130,8 @@ def why(
         return f"{what} banned {until}: {ban.reason.value}, after {ban.failures} failures"
     if waiting:
         return "it is about to be banned; the kernel has not taken the ban yet"
+    if listed:
+        return f"it is not banned, but dropped: the list {listed[0]['feed']} names {listed[0]['address']}"
     spared = who_is_spared(address, rules, now)
     reached = counts(address, rules, now)
     parts = [

@@ -12,6 +12,7 @@ from amiguard.journal import Journal
 from amiguard.nodes import Fleet
 from amiguard.notifying import hand_on_letters, hand_on_messages, notifiers_of
 from amiguard.ports import Clock, Notifier, Position
+from amiguard.subscriptions import feeds_for
 from amiguard.watching import Trunks, Watching
 from amiguard.wiring import ami_source, fleet_of, handover_of, log_intake, log_source
 
@@ -24,7 +25,7 @@ HANDED_ON = 0.0
 
 
 class Part(Protocol):
-    """A source, a notifier, or what watches the surroundings."""
+    """A source, a notifier, a list, or what watches the surroundings."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -52,6 +53,8 @@ class Parts:
         self._intake = log_intake(settings, guard, journal, clock)
         self._log = None if self._intake is None else log_source(settings, self._intake, positions, journal, clock)
         self._watching = Watching(settings, guard.exemptions.set, journal, guard.exemptions.names)
+        self._feeds = guard.administration.feeds
+        self._feeds[:] = feeds_for(settings, guard.listing, journal, clock)
         self._group: asyncio.TaskGroup
         self._tasks: dict[Part, asyncio.Task[None]] = {}
         self._tell_the_guard()
@@ -68,6 +71,8 @@ class Parts:
             self._run(notifier)
         for source in self._guard.sources:
             self._run(source)
+        for feed in self._feeds:
+            self._run(feed)
         self._run(self._watching)
         self._run(self._trunks)
 
@@ -106,6 +111,19 @@ class Parts:
             self._log = log_source(settings, self._intake, positions, self._journal, self._clock)
             self._run(self._log)
         self._tell_the_guard()
+
+    async def replace_feeds(self, settings: Settings) -> None:
+        """Read other lists, or by other settings; who is named by a list that is read no more is let through."""
+        old = list(self._feeds)
+        self._feeds[:] = feeds_for(settings, self._guard.listing, self._journal, self._clock)
+        for feed in old:
+            await self._end(feed)
+        kept = {feed.name for feed in self._feeds}
+        for feed in old:
+            if feed.name not in kept:
+                self._guard.listing.drop(feed.name)
+        for feed in self._feeds:
+            self._run(feed)
 
     async def replace_notifiers(self, before: Settings, settings: Settings) -> None:
         """Tell people by other settings. Notices go to the new ones at once; what waits in the spool is handed on."""

@@ -19,6 +19,8 @@ class Placement:
         """What is never dropped, also when everything is laid out anew."""
         self.failing = ""
         """Why the kernel refuses bans now; empty while all is well."""
+        self.laid_out: Callable[[], None] = lambda: None
+        """Is told each time that everything was laid out: what lists name may be missing then."""
         self._journal = journal
         self._clock = clock
 
@@ -29,6 +31,7 @@ class Placement:
             FirewallError: the kernel refused.
         """
         await self.firewall.start(self.allowed, bans, self._clock())
+        self.laid_out()
 
     async def repair(self, bans: Sequence[Ban], seen: Interference | None = None) -> bool:
         """Lay everything out anew, for somebody may have flushed it; tell whether the kernel took it."""
@@ -78,6 +81,7 @@ class Placement:
             await self.lay_out(bans)
             raise
         self.firewall = firewall
+        self.laid_out()
         if old.place != firewall.place:
             await self._withdraw(old)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from amiguard.journal import Action
+from amiguard.lists import Lists
 from amiguard.model import Allowed, Ban, Drops, Phone, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
@@ -65,6 +66,10 @@ class Firewall(Protocol):
     @property
     def enforces(self) -> bool:
         """Whether a ban drops packets."""
+
+    @property
+    def lists(self) -> Lists:
+        """What others want to be dropped; `start` keeps it, or makes its sets anew without anybody in them."""
 
     @property
     def place(self) -> str:

@@ -21,6 +21,7 @@ from amiguard.parts import Parts
 from amiguard.settings import PREFIX
 from amiguard.settings.apart import load_apart
 from amiguard.settings.policy import policy_of
+from amiguard.subscriptions import names_of
 from amiguard.wiring import control_settings, firewall_of, prove_ami, store_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ WATCHED = frozenset({"ignoreip", "ignoreself", "redis_url"})
 """What beside AMI and notifiers tells who is never banned."""
 FIXED = frozenset({"control_socket"})
 """What needs a restart: `docs/operations.md` says so."""
-GROUPS = frozenset({"asterisk", "jail", "rules", "firewall", "store", "mail", "webhook", "control", "fleet", "journal"})
+GROUPS = frozenset(
+    {"asterisk", "jail", "rules", "firewall", "store", "mail", "webhook", "control", "fleet", "feeds", "journal"}
+)
 """The groups of settings that can change while the daemon runs, but for `FIXED`."""
 
 
@@ -47,7 +50,7 @@ class Changes:
         self.log = any(field in LOG for field in self.fields)
         self.ami = any(group == "asterisk" and field not in LOG for group, field in changed)
         self.notifiers = bool(self.groups & {"mail", "webhook"})
-        self.watched = self.ami or self.notifiers or not WATCHED.isdisjoint(self.fields)
+        self.watched = self.ami or self.notifiers or "feeds" in self.groups or not WATCHED.isdisjoint(self.fields)
 
 
 class Reloading:
@@ -105,6 +108,8 @@ class Reloading:
             await self._parts.replace_ami(new)
         if "fleet" in changed.groups:
             await self._guard.join(fleet)
+        if "feeds" in changed.groups:
+            await self._parts.replace_feeds(new)
         names = [variable(field) for field in changed.fields]
         what = f"new settings are in force: {', '.join(names)}" if names else "no setting has changed"
         self._journal.write(Action.SETTINGS_RELOADED, what, changed=names)
@@ -123,7 +128,7 @@ class Reloading:
                 if "store" in changed.groups:
                     store = store_of(new, self._journal)
                     await steps.enter_async_context(self._guard.moving(store, self.settings.database))
-                if "firewall" in changed.groups:
+                if "firewall" in changed.groups or names_of(new) != names_of(self.settings):
                     await self._guard.relocate(firewall_of(new))
         except ControlError as error:
             raise SettingsError([f"the control interface can't change: {error}"]) from error

@@ -15,6 +15,7 @@ from amiguard.errors import InvalidAddress
 from amiguard.journal import Action, Journal
 from amiguard.model import Address, AllowOrigin, Target, parse_address
 from amiguard.settings.hosts import is_name
+from amiguard.subscriptions import urls_of
 
 if TYPE_CHECKING:
     from amiguard.settings import Settings
@@ -181,4 +182,7 @@ def _servers(settings: Settings) -> dict[str, str]:
     redis = urlsplit(settings.redis_url.get_secret_value()).hostname
     if settings.ignoreself and redis:
         servers["Redis server"] = redis
+    if settings.ignoreself:
+        for name, url in urls_of(settings).items():
+            servers[f"server of the list {name}"] = urlsplit(url).hostname or LOCALHOST
     return {what: host for what, host in servers.items() if host != LOCALHOST}

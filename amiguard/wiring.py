@@ -18,6 +18,7 @@ from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.nodes import Fleet
 from amiguard.ports import Clock, Firewall, Position, Successor
+from amiguard.subscriptions import names_of
 
 if TYPE_CHECKING:
     from amiguard.control.controlled import Metrics
@@ -147,6 +148,7 @@ def firewall_of(settings: Settings) -> Firewall:
         treatment_of(settings),
         counters=settings.firewall_counters,
         owner=settings.firewall_owner,
+        feeds=names_of(settings),
     )
 
 

@@ -43,6 +43,7 @@ class _Collector(Collector):
         yield _gauge("store_up", "1 if the database takes changes.", status["store"]["up"])
         yield _gauge("store_waiting", "Changes that are not in the database yet.", status["store"]["waiting"])
         yield from _fleet(status.get("fleet"))
+        yield from _feeds(status["feeds"], measured)
         yield from _notifiers(status["notifiers"])
         yield _histogram("loop_lag", "How late the event loop was, measured once a second.", measured.lag)
         yield _gauge("loop_tasks", "Tasks of the event loop, waiting ones too.", measured.tasks)
@@ -100,6 +101,25 @@ def _fleet(fleet: Mapping[str, Any] | None) -> Iterator[Metric]:
     yield _counter("fleet_received", "Changes that other nodes told.", fleet["received"])
     yield _counter("fleet_refused", "Messages of other nodes that could not be read.", fleet["refused"])
     yield _counter("fleet_lost", "Changes that were dropped while Redis was away.", fleet["lost"])
+
+
+def _feeds(feeds: list[Mapping[str, Any]], measured: Measurements) -> Iterator[Metric]:
+    """Tell nothing of lists where there are none."""
+    if not feeds:
+        return
+
+    def each(key: str) -> dict[str, float]:
+        return {one["name"]: one[key] for one in feeds if one[key] is not None}
+
+    packets = {name: float(drops.packets) for name, drops in measured.feed_drops.items()}
+    for family, name, what, values in (
+        (GaugeMetricFamily, "feed_up", "1 if the latest look at the list succeeded.", each("up")),
+        (GaugeMetricFamily, "feed_entries", "Addresses and networks in the kernel.", each("entries")),
+        (GaugeMetricFamily, "feed_age_seconds", "Since the list was had.", each("age")),
+        (CounterMetricFamily, "feed_failures", "Looks at the list that failed.", each("failures")),
+        (CounterMetricFamily, "feed_dropped_packets", "Packets whose source the list names.", packets),
+    ):
+        yield _labelled(family, name, what, "feed", values)
 
 
 def _notifiers(notifiers: list[Mapping[str, Any]]) -> Iterator[Metric]:

@@ -6,8 +6,24 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from amiguard.errors import FirewallError
+from amiguard.listed import Listed
+from amiguard.lists import Delta
 from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.ports import Interference
+
+
+class NoLists:
+    """A `ports.Lists` that drops nobody."""
+
+    async def replace(self, name: str, listed: Listed, now: Timestamp) -> None:
+        """Do nothing: nobody is dropped."""
+
+    async def change(self, name: str, delta: Delta, now: Timestamp) -> None:
+        """Do nothing: nobody is dropped."""
+
+    async def dropped(self) -> Mapping[str, Drops]:
+        """Tell of nothing: nobody is dropped."""
+        return {}
 
 
 class DryRun:
@@ -17,6 +33,7 @@ class DryRun:
     place = "nowhere"
 
     def __init__(self) -> None:
+        self.lists = NoLists()
         self._closed = asyncio.Event()
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:

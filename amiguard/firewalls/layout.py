@@ -7,12 +7,16 @@
     set unproven4, unproven4_24 ...  the same of bans that spare the answers to what this server asked
     chain refused                    counts, and drops or rejects; but for IPv6's neighbour discovery, without which
                                      this server could neither ask nor refuse anybody on its own link
+    set feed_NAME_4_24_0 ...         networks of one prefix length that the list NAME names; in another generation, the
+                                     next (`feedsets.py`)
+    counter feed_NAME                packets and bytes whose source that list named
+    chain feeds                      a lookup for each set of a list
     chain banned, unproven           goto banned4, unproven4 ... by family
     chain banned4, unproven6 ...     a lookup for each set of the family
     chain prerouting           -310  accept @allow*, then jump to banned; before raw, conntrack and DNAT, so that it
                                      also ends established flows, and covers what is forwarded to containers
-    chain prerouting_unproven  -150  accept @allow* and answers, then jump to unproven and banned; after conntrack,
-                                     before DNAT
+    chain prerouting_unproven  -150  accept @allow* and answers, then jump to unproven, banned and, if there are lists,
+                                     feeds; after conntrack, before DNAT
 
 With ports there is a jump for each range of them, and else one for everything. They are those that the sender named:
 DNAT comes later.
@@ -55,6 +59,7 @@ from amiguard.model import Target
 
 COUNTER = "dropped"
 REFUSED = "refused"
+FEEDS = "feeds"
 BANNED_SET = re.compile(r"(banned|unproven)([46])(?:_([0-9]{1,3}))?")
 
 
@@ -106,20 +111,35 @@ def family_chain(strength: Strength, version: int) -> str:
 
 
 def layout(
-    table: str, kept: Iterable[Kept], allow: Iterable[Target], treatment: Treatment, flags: int = 0
+    table: str,
+    kept: Iterable[Kept],
+    allow: Iterable[Target],
+    treatment: Treatment,
+    flags: int = 0,
+    *,
+    feeds: Sequence[Message] = (),
+    lists: bool = False,
 ) -> list[Message]:
-    """Return the one transaction that makes, adopts or repairs a table: bans are kept, rules and allowlist replaced."""
+    """Return the one transaction that makes, adopts or repairs a table: bans are kept, rules and allowlist replaced.
+
+    `feeds` are the messages that fill the chain for lists; `lists` says whether there are any."""
     return [
         new_table(table, owned=flags),
         new_counter(table, COUNTER),
         *(new_set(table, allow_set(version), {"NFT_SET_INTERVAL"}) for version in FAMILIES),
         new_chain(table, REFUSED),
+        new_chain(table, FEEDS),
         *(new_chain(table, chain) for strength in STRENGTHS.values() for chain in _chains(strength)),
         *(new_chain(table, strength.hook, strength.priority) for strength in STRENGTHS.values()),
-        *_replaced(table, REFUSED, _refusal(treatment)),
-        *(message for strength in STRENGTHS.values() for message in _replaced(table, *_entry(strength, treatment))),
-        *(message for strength in STRENGTHS.values() for message in _replaced(table, strength.name, _split(strength))),
+        *replaced(table, REFUSED, _refusal(treatment)),
+        *(
+            message
+            for strength in STRENGTHS.values()
+            for message in replaced(table, *_entry(strength, treatment, lists=lists))
+        ),
+        *(message for strength in STRENGTHS.values() for message in replaced(table, strength.name, _split(strength))),
         *lookups(table, kept),
+        *feeds,
         *allowances(table, allow),
     ]
 
@@ -132,7 +152,7 @@ def lookups(table: str, kept: Iterable[Kept]) -> list[Message]:
         for version in FAMILIES:
             sets = [banned_set(one) for one in ordered if (one.absolute, one.version) == (absolute, version)]
             rules = [(f"set {one.name}", source_in(one) + goto(REFUSED)) for one in sets]
-            messages += _replaced(table, family_chain(strength, version), rules)
+            messages += replaced(table, family_chain(strength, version), rules)
     return messages
 
 
@@ -142,7 +162,8 @@ def allowances(table: str, allow: Iterable[Target]) -> list[Message]:
     return [message for version in FAMILIES for message in refill(table, allow_set(version).name, allowed[version])]
 
 
-def _replaced(table: str, chain: str, rules: Iterable[Rule]) -> list[Message]:
+def replaced(table: str, chain: str, rules: Iterable[Rule]) -> list[Message]:
+    """Return what writes the rules of a chain anew."""
     return [delete_rules(table, chain), *(new_rule(table, chain, *rule) for rule in rules)]
 
 
@@ -166,7 +187,7 @@ def _refusal(treatment: Treatment) -> list[Rule]:
     ]
 
 
-def _entry(strength: Strength, treatment: Treatment) -> tuple[str, list[Rule]]:
+def _entry(strength: Strength, treatment: Treatment, *, lists: bool) -> tuple[str, list[Rule]]:
     """Return the chain that packets meet, and its rules.
 
     After conntrack absolute bans are looked up once more: a ban may become absolute while a packet is between the two
@@ -174,6 +195,8 @@ def _entry(strength: Strength, treatment: Treatment) -> tuple[str, list[Rule]]:
     allowed = [(f"set {one.name}", source_in(one) + accept()) for one in map(allow_set, FAMILIES)]
     answers = [("answers", answer() + accept())] if strength.answers_pass and treatment.answers_pass else []
     ways = [strength.name] if strength is STRENGTHS[True] else [strength.name, STRENGTHS[True].name]
+    if lists and strength is STRENGTHS[False]:
+        ways.append(FEEDS)
     entries = [
         (f"{ports.protocol} ports {ports.first}-{ports.last}", to_ports(ports) + jump(way))
         for ports in treatment.ports

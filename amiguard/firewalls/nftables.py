@@ -14,6 +14,7 @@ from amiguard.firewalls.bansets import BanSets
 from amiguard.firewalls.concessions import concession
 from amiguard.firewalls.conntrack import Conntrack
 from amiguard.firewalls.elements import SINGLE, Kept, element, place_of, upsert
+from amiguard.firewalls.feedsets import FeedSets
 from amiguard.firewalls.layout import COUNTER, allowances, banned_set, layout
 from amiguard.firewalls.monitor import Monitor
 from amiguard.firewalls.netlink import Netlink, Refused
@@ -61,16 +62,18 @@ class Nftables:
         *,
         counters: bool = False,
         owner: bool = False,
+        feeds: Collection[str] = (),
     ) -> None:
         """With `counters` the kernel counts for each ban what it drops: that doubles the memory that a ban takes.
 
-        With `owner` nobody else may change the table, where the kernel can do that."""
+        With `owner` nobody else may change the table, where the kernel can do that. `feeds` are the names of lists."""
         self._table = table
         self._treatment = treatment
         self._counters = counters
         self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)
         self._conntrack = Conntrack()
         self._bans = BanSets(self._netlink, table, counters=counters)
+        self.lists = FeedSets(self._netlink, table, feeds)
         self._lacking: list[str] = []
         self._ownership = Ownership(table, wanted=owner)
         self._monitor = Monitor(table, self._netlink)
@@ -185,6 +188,7 @@ class Nftables:
         since = await self._monitor.leave()
         self._netlink.lost.clear()
         adopted = await self._bans.adopt()
+        await self.lists.adopt()
         self._ownership.begin()
         while not await self._claim(allow, bans, now):
             pass
@@ -216,7 +220,8 @@ class Nftables:
         return True
 
     def _layout(self, allow: Sequence[Target], treatment: Treatment) -> list[Message]:
-        return layout(self._table, self._bans.kept, allow, treatment, self._ownership.flags)
+        flags, feeds = self._ownership.flags, self.lists.layout()
+        return layout(self._table, self._bans.kept, allow, treatment, flags, feeds=feeds, lists=self.lists.any)
 
     async def _replace(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Make the table anew, for one that was made without an owner can't be claimed.
@@ -234,7 +239,7 @@ class Nftables:
 
     async def _is_whole(self, allow: Sequence[Target]) -> bool:
         """Whether the kernel has as many objects, sets, chains and rules in the table as were laid out."""
-        wanted = Counter(message.kind for message in layout(self._table, self._bans.kept, allow, self._treatment))
+        wanted = Counter(message.kind for message in self._layout(allow, self._treatment))
         for new, get in PARTS.items():
             bodies = await self._netlink.dump(list_parts(get, self._table))
             if sum(is_of(self._table, body) for body in bodies) < wanted[kind_of(new)]:

@@ -37,6 +37,11 @@ def new_counter(table: str, name: str) -> Message:
     return Message(f"the counter {name}", kind_of(Kind.NEWOBJ), NLM_F_CREATE, body)
 
 
+def delete_counter(table: str, name: str) -> Message:
+    """Remove a counter that no rule uses."""
+    return Message(f"the deletion of counter {name}", kind_of(Kind.DELOBJ), 0, _named(table, name))
+
+
 def read_counter(table: str, name: str) -> Message:
     """Ask for a named counter."""
     return Message(f"the counter {name}", kind_of(Kind.GETOBJ), 0, _named(table, name))

@@ -117,6 +117,12 @@ def new_set(table: str, addresses: AddressSet, flags: set[str]) -> Message:
     return _message(f"the set {addresses.name}", Kind.NEWSET, NLM_F_CREATE, _set(), attrs)
 
 
+def delete_set(table: str, name: str) -> Message:
+    """Remove a set that no rule looks up; the kernel frees its elements later, behind everybody's back."""
+    attrs = [["NFTA_SET_TABLE", table], ["NFTA_SET_NAME", name]]
+    return _message(f"the deletion of set {name}", Kind.DELSET, 0, _set(), attrs)
+
+
 def list_sets(table: str) -> Message:
     """Ask for all sets of a table, to be dumped."""
     return _message(f"the list of sets of table {table}", Kind.GETSET, 0, _set(), [["NFTA_SET_TABLE", table]])

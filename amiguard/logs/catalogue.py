@@ -274,6 +274,22 @@ CATALOGUE: dict[Action, Entry] = {
         "What came from the fleet is not taken: it can't be read, or it is too much.",
         limited=True,
     ),
+    Action.FEED_UPDATED: Entry(
+        Level.INFO,
+        "event",
+        ("configuration",),
+        ("change",),
+        "success",
+        "The kernel drops who a list of others names now, and nobody else for it; or the list is had again.",
+    ),
+    Action.FEED_FAILED: Entry(
+        Level.WARNING,
+        "event",
+        ("network",),
+        ("info",),
+        "failure",
+        "A list of others can't be had, or is none; what it named goes on being dropped until it is stale.",
+    ),
     Action.CONTROL: Entry(
         Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control interface."
     ),

@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from amiguard.asterisk.framing import Framer
+from amiguard.firewalls.dryrun import NoLists
 from amiguard.guard import Guard
 from amiguard.model import Ban, Drops, Target, Timestamp
 from amiguard.policy import Policy
@@ -28,6 +29,7 @@ BANTIME = 432_000_000
 class NoFirewall:
     enforces = True
     place = "nowhere"
+    lists = NoLists()
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None: ...
     async def allow(self, targets: Iterable[Target]) -> None: ...

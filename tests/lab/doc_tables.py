@@ -12,6 +12,7 @@ from unittest.mock import patch
 from pydantic.fields import FieldInfo
 
 from amiguard.errors import (
+    FeedError,
     FirewallError,
     FleetError,
     NotifierError,
@@ -207,6 +208,26 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
         },
     ),
     Action.FLEET_REFUSED: ("0.0.0.0/0 is wider than a node may ban for others", {"refused": 1}),
+    Action.FEED_UPDATED: (
+        "43,210 addresses and networks of the list voipbl are dropped",
+        {
+            "feed": "voipbl",
+            "where": "https://voipbl.org",
+            "entries": 43_210,
+            "spared": 1,
+            "garbage": 0,
+            "special": 12,
+            "wide": 0,
+        },
+    ),
+    Action.FEED_FAILED: (
+        "the list voipbl can't be had: https://voipbl.org: HTTP status 500; what it named goes on being dropped",
+        {
+            "feed": "voipbl",
+            "where": "https://voipbl.org",
+            "error": FeedError("https://voipbl.org: HTTP status 500"),
+        },
+    ),
     Action.CONTROL: ("ban 198.51.100.0/24", {"target": "198.51.100.0/24", "peer_uid": 0, "peer_pid": 4711}),
     Action.CONTROL_OPENED: (
         "commands are taken at /run/amiguard/amiguard.sock",

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.errors import FirewallError, StoreError
 from amiguard.guard import Guard
+from amiguard.listed import Listed
+from amiguard.lists import Delta
 from amiguard.model import Address, Ban, Drops, Target, Timestamp
 from amiguard.nodes import Fleet
 from amiguard.policy import Policy
@@ -18,6 +20,41 @@ from tests.lab.journal import RecordingJournal
 
 POLICY = Policy(maxretry=5, findtime=600_000, bantime=3_600_000, unproven_bantime=60_000)
 ATTACKER = Address(Target("192.0.2.1"))
+
+
+@dataclass
+class RecordingLists:
+    """Remembers what lists name, and refuses while `broken`."""
+
+    held: dict[str, Listed] = field(default_factory=dict)
+    broken: bool = False
+    replacements: int = 0
+
+    async def replace(self, name: str, listed: Listed, now: Timestamp) -> None:
+        await asyncio.sleep(0)
+        self._check()
+        self.replacements += 1
+        self.held[name] = listed
+
+    async def change(self, name: str, delta: Delta, now: Timestamp) -> None:
+        await asyncio.sleep(0)
+        self._check()
+        held = self.held.setdefault(name, Listed())
+        for width, number, end in delta.put:
+            held.put(width, number, end)
+        for width, number in delta.take:
+            held.take(width, number)
+
+    async def dropped(self) -> Mapping[str, Drops]:
+        self._check()
+        return dict.fromkeys(self.held, Drops(2, 900))
+
+    def names(self, name: str, address: str, now: int = 0) -> bool:
+        return name in self.held and bool(self.held[name].around(Address(Target(address)), now))
+
+    def _check(self) -> None:
+        if self.broken:
+            raise FirewallError("the kernel says no", 1)
 
 
 @dataclass
@@ -33,6 +70,7 @@ class RecordingFirewall:
     starts: int = 0
     transactions: int = 0
     place: str = "memory"
+    lists: RecordingLists = field(default_factory=RecordingLists)
     disturbed: asyncio.Queue[Interference] = field(default_factory=asyncio.Queue)
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:

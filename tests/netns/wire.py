@@ -130,9 +130,12 @@ class Wire:
 
     def drops(self) -> int:
         """Return how many packets the firewall has dropped or rejected."""
-        (counter,) = (one["counter"] for one in self.nft("list", "counters", "table", "inet", "amiguard")[1:])
-        packets: int = counter["packets"]
-        return packets
+        return self.counters()["dropped"]
+
+    def counters(self) -> dict[str, int]:
+        """Return how many packets each named counter has counted."""
+        listed = self.nft("list", "counters", "table", "inet", "amiguard")
+        return {one["counter"]["name"]: one["counter"]["packets"] for one in listed if "counter" in one}
 
 
 def _element(printed: Any) -> tuple[str, dict[str, Any]]:

@@ -220,6 +220,7 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
             "AMIGUARD_SMTP_PORT": "1",
             "AMIGUARD_WEBHOOK_URL": "http://127.0.0.1:1/geheim",
             "AMIGUARD_REDIS_URL": "redis://:geheim@127.0.0.1:1",
+            "AMIGUARD_FEEDS": "voipbl=http://127.0.0.1:1/geheim",
         }
     )
 
@@ -235,6 +236,7 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
         ("mail", False),
         ("webhook", False),
         ("fleet", False),
+        ("feeds", False),
     ]
     assert all(finding.text for finding in findings)
     assert "geheim" not in str(findings)
@@ -280,8 +282,9 @@ async def test_check_ends_with_1_when_something_fails_and_says_so_in_lines_or_js
         ["ok", "mail"],
         ["ok", "webhook"],
         ["ok", "fleet"],
+        ["ok", "feeds"],
     ]
-    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, *[True] * 7]
+    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, *[True] * 8]
 
 
 async def test_check_names_a_zone_that_is_not_asterisks(tmp_path: Path) -> None:

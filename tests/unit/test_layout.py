@@ -10,7 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 KNOWN_IN = {
-    "aiohttp": ("amiguard/control/", "amiguard/notifiers/whois.py", "amiguard/notifiers/webhook/request.py"),
+    "aiohttp": (
+        "amiguard/control/",
+        "amiguard/feeds/",
+        "amiguard/notifiers/whois.py",
+        "amiguard/notifiers/webhook/request.py",
+        "amiguard/web.py",
+    ),
     "aiosmtpd": ("amiguard/demo/mailbox.py",),
     "aiosmtplib": ("amiguard/notifiers/smtp.py",),
     "aiosqlite": ("amiguard/stores/",),

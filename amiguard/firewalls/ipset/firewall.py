@@ -8,6 +8,7 @@ from errno import EEXIST, ENOENT, EPERM
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.conntrack import Conntrack
+from amiguard.firewalls.dryrun import NoLists
 from amiguard.firewalls.elements import place_of
 from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.chains import Rules
@@ -56,6 +57,7 @@ class Ipset:
         self._rules: Rules = LegacyRules(treatment.ports) if legacy else NetlinkRules(treatment.ports)
         self._claim = Ownership("amiguard_ipset", wanted=False)
         self._watching = Watching(self._netlink)
+        self.lists = NoLists()
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Make the sets or take up those that are there, then the rules; every ban in them stays.

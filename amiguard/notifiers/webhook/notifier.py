@@ -21,9 +21,10 @@ from amiguard.notifiers.pausing import pause
 from amiguard.notifiers.settings import WebhookSettings
 from amiguard.notifiers.webhook.chat import Card, card
 from amiguard.notifiers.webhook.payload import payload
-from amiguard.notifiers.webhook.request import Line, line, where
+from amiguard.notifiers.webhook.request import Line, line
 from amiguard.notifiers.webhook.signature import headers
 from amiguard.ports import Clock, Country, Notice, NoticeKind
+from amiguard.web import where
 
 TRIES = 6
 """Answers such as 500 to one message before it is given up: it must not hold up the others for ever."""

@@ -1,12 +1,9 @@
-"""One HTTP request: hands a body over and reads no more of the answer than its status. Its errors are translated here.
-
-The URL may hold a token, so neither it nor what aiohttp says of it reaches an error: only scheme, host and port do."""
+"""One HTTP request: hands a body over and reads no more of the answer than its status. Its errors are translated
+here."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +15,7 @@ import aiohttp
 
 from amiguard.errors import NotifierError
 from amiguard.notifiers.settings import WebhookSettings
+from amiguard.web import reason_of, trust, wait_of, where
 
 LONGEST_WAIT = 300
 """Seconds that a receiver may ask us to wait."""
@@ -62,7 +60,7 @@ class Line:
                 asyncio.timeout(self._settings.timeout),
                 self._session.post(url, data=body, headers=headers, allow_redirects=False) as response,
             ):
-                return Answer(response.status, wait_of(response.headers.get("Retry-After", "")))
+                return Answer(response.status, wait_of(response.headers.get("Retry-After", ""), LONGEST_WAIT))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise fault(error, self._settings) from None  # its text may hold the URL
 
@@ -74,7 +72,7 @@ async def line(settings: WebhookSettings) -> AsyncIterator[Line]:
     Raises:
         NotifierError: the certificates to trust can't be read.
     """
-    context = await asyncio.to_thread(trust, settings.ca_file)
+    context = await asyncio.to_thread(trusted, settings.ca_file)
     async with aiohttp.ClientSession(
         # A connection is kept for less than any server keeps it: one that ends just then would cost a try.
         connector=aiohttp.TCPConnector(limit=1, ssl=context, keepalive_timeout=3),
@@ -86,45 +84,17 @@ async def line(settings: WebhookSettings) -> AsyncIterator[Line]:
         yield Line(session, settings)
 
 
-def trust(ca_file: Path | None) -> ssl.SSLContext:
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
     """Return whom to trust. Raises NotifierError."""
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return trust(ca_file)
     except (OSError, ssl.SSLError) as error:
         raise NotifierError(f"can't read the certificates in {ca_file}: {type(error).__name__}") from error
 
 
-def wait_of(retry_after: str) -> float:
-    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), bounded; a date counts as nothing."""
-    return float(min(int(retry_after), LONGEST_WAIT)) if re.fullmatch(r"[0-9]{1,9}", retry_after) else 0.0
-
-
-def where(url: str) -> str:
-    """Return the part of a URL that holds no secret: `https://chat.example.org`."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
 def fault(error: Exception, settings: WebhookSettings) -> NotifierError:
-    """Return why there was no answer, by the type of what aiohttp raised."""
-    match error:
-        case TimeoutError():
-            why = f"no answer within {settings.timeout:g} s"
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
-            why = "its certificate can't be trusted"
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            why = "it does not speak TLS as we do"
-        case aiohttp.ClientConnectorDNSError():
-            why = "its name can't be resolved"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            why = "it closed the connection"
-        case aiohttp.ClientOSError(errno=int(number)) | OSError(errno=int(number)):
-            why = os.strerror(number)
-        case aiohttp.ClientResponseError():
-            why = "its answer is no HTTP"
-        case _:
-            why = type(error).__name__
-    return NotifierError(f"{where(settings.url)}: {why}")
+    """Return why there was no answer."""
+    return NotifierError(f"{where(settings.url)}: {reason_of(error, settings.timeout)}")
 
 
 async def probe(settings: WebhookSettings) -> str:
@@ -135,7 +105,7 @@ async def probe(settings: WebhookSettings) -> str:
     """
     parts = urlsplit(settings.url)
     secure = parts.scheme == "https"
-    context = await asyncio.to_thread(trust, settings.ca_file) if secure else None
+    context = await asyncio.to_thread(trusted, settings.ca_file) if secure else None
     try:
         async with asyncio.timeout(settings.timeout):
             _, writer = await asyncio.open_connection(

@@ -1,0 +1,1 @@
+"""What others know of attackers: lists, APIBAN's, and CrowdSec's decisions."""

@@ -1,0 +1,148 @@
+"""Reads a plain list: one address or network a line, comments, and whatever else is found on the Internet. Pure.
+
+    # a comment, as is ; and //
+    192.0.2.1
+    192.0.2.0/24 ; what follows a blank, a comma or a semicolon is somebody's remark
+    2001:db8::/32
+
+A network becomes networks of the next prefix length that is a multiple of eight, so that a list costs a packet at most
+four lookups of IPv4: a /25 becomes 128 addresses."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from enum import Enum
+
+from amiguard.errors import FeedError
+from amiguard.feeds.special import WIDEST, is_special
+from amiguard.listed import Gathering, Listed, Width
+
+LONGEST_LINE = 4_096
+"""Bytes. A line without end is no list, and must not fill the memory."""
+
+PATIENCE = 1_000
+"""Lines that may be garbage before it is asked whether this is a list at all."""
+
+_LINE = re.compile(rb"([0-9A-Fa-f:.]{2,45})(?:/([0-9]{1,3}))?(?:[\s,;#].*)?", re.DOTALL)
+_COMMENTS = (b"#", b";", b"//")
+_ADDRESS = {4: Width(4, 32), 6: Width(6, 128)}
+
+
+class LeftOut(Enum):
+    """Why a line names nobody."""
+
+    GARBAGE = "garbage"
+    """It is no address and no network."""
+    SPECIAL = "special"
+    """Private, reserved, multicast or documentation's."""
+    WIDE = "wide"
+    """The network is too wide."""
+
+
+class Reading:
+    """One list as it arrives. `limit` is how many addresses and networks it may have."""
+
+    def __init__(self, limit: int) -> None:
+        self.entries = 0
+        self.left_out: Counter[LeftOut] = Counter()
+        self._limit = limit
+        self._rest = b""
+        self._begun = False
+        self._digest = hashlib.sha256()
+        self._gathering = Gathering()
+
+    @property
+    def digest(self) -> bytes:
+        """A checksum of all that was read."""
+        return self._digest.digest()
+
+    def feed(self, data: bytes) -> None:
+        """Read some bytes, a few thousand at a time: what they hold is worked through at once.
+
+        Raises:
+            FeedError: it is no list, or has too many entries.
+        """
+        self._digest.update(data)
+        if not self._begun:
+            self._begun = bool(data.strip())
+            if data.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
+                raise FeedError("it is a page of HTML or XML, not a list")
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > LONGEST_LINE:
+            raise FeedError(f"it is no list: a line is longer than {LONGEST_LINE} bytes")
+
+    def finish(self, *, whole: bool = True) -> None:
+        """Read what stands behind the last line break; not `whole`: nobody knows whether it was cut off there.
+
+        Raises:
+            FeedError: as `feed`.
+        """
+        rest, self._rest = self._rest, b""
+        if rest and whole:
+            self._line(rest)
+        elif rest:
+            self._leave_out(LeftOut.GARBAGE)
+        if self.left_out[LeftOut.GARBAGE] > self.entries + self.left_out[LeftOut.SPECIAL]:
+            raise FeedError(f"it is no list: {self.left_out[LeftOut.GARBAGE]} lines name nobody")
+
+    def ordered(self, into: Listed) -> Iterator[None]:
+        """Put what was read into a list; after each step others may work."""
+        return self._gathering.ordered(into)
+
+    def name(self, text: str) -> None:
+        """Read one address or network that does not stand in a line of its own. Raises FeedError."""
+        self._digest.update(text.encode("utf-8", "backslashreplace"))
+        self._line(text.encode("utf-8", "backslashreplace"))
+
+    def _line(self, line: bytes) -> None:
+        line = line.strip()
+        if not line or line.startswith(_COMMENTS):
+            return
+        match = _LINE.fullmatch(line)
+        if match is None:
+            self._leave_out(LeftOut.GARBAGE)
+            return
+        address, prefix = match.groups()
+        try:
+            version, packed = _packed(address.decode())
+        except OSError:
+            self._leave_out(LeftOut.GARBAGE)
+            return
+        width = _ADDRESS[version] if prefix is None else Width(version, int(prefix))
+        if width.shift < 0:
+            self._leave_out(LeftOut.GARBAGE)
+        elif width.prefix < WIDEST[version]:
+            self._leave_out(LeftOut.WIDE)
+        else:
+            self._take(width, packed >> width.shift)
+
+    def _take(self, width: Width, number: int) -> None:
+        if is_special(width, number):
+            self._leave_out(LeftOut.SPECIAL)
+            return
+        narrower = Width(width.version, -(-width.prefix // 8) * 8)
+        more = narrower.prefix - width.prefix
+        self.entries += 1 << more
+        if self.entries > self._limit:
+            raise FeedError(f"it has more than {self._limit:,} addresses and networks (AMIGUARD_FEED_LIMIT)")
+        for one in range(number << more, (number + 1) << more):
+            self._gathering.add(narrower, one)
+
+    def _leave_out(self, why: LeftOut) -> None:
+        self.left_out[why] += 1
+        garbage = self.left_out[LeftOut.GARBAGE]
+        if garbage > PATIENCE and garbage > self.entries + self.left_out[LeftOut.SPECIAL]:
+            raise FeedError(f"it is no list: {garbage} lines name nobody")
+
+
+def _packed(text: str) -> tuple[int, int]:
+    """Return IP version and number of an address; IPv4 that is mapped into IPv6 is IPv6's special. Raises OSError."""
+    if ":" in text:
+        return 6, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
+    return 4, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")

@@ -1,0 +1,69 @@
+"""Builds what reads the lists of others from the settings. What is not configured is not imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from amiguard import __version__
+from amiguard.feeds.names import APIBAN, feeds_of
+from amiguard.feeds.settings import FeedSettings
+from amiguard.journal import Journal
+from amiguard.lists import Feed, Taker
+from amiguard.ports import Clock
+
+if TYPE_CHECKING:
+    from amiguard.feeds.feed import Source
+    from amiguard.settings import Settings
+
+
+def names_of(settings: Settings) -> list[str]:
+    """Return what the lists are called that these settings name."""
+    return list(urls_of(settings))
+
+
+def urls_of(settings: Settings) -> dict[str, str]:
+    """Return where each list is had, by its name; a URL may hold a secret."""
+    urls = feeds_of(settings.feeds.get_secret_value())
+    return urls | ({APIBAN: settings.apiban_url} if settings.apiban_key.get_secret_value() else {})
+
+
+def feeds_for(settings: Settings, taker: Taker, journal: Journal, clock: Clock) -> list[Feed]:
+    """Return what keeps these lists up to date; `taker` gets them."""
+    if not names_of(settings):
+        return []
+    from amiguard.feeds.feed import PlainFeed
+
+    wanted, sources = feed_settings(settings), sources_of(settings)
+    return [PlainFeed(name, source, taker, wanted, journal=journal, clock=clock) for name, source in sources.items()]
+
+
+def sources_of(settings: Settings, **apiban: int) -> dict[str, Source]:
+    """Return where each list comes from; `apiban` are further arguments for APIBAN's."""
+    wanted = feed_settings(settings)
+    sources: dict[str, Source] = {}
+    for name, url in feeds_of(settings.feeds.get_secret_value()).items():
+        if url.startswith("file:"):
+            from amiguard.feeds.file import File
+
+            sources[name] = File(Path(unquote(urlsplit(url).path)), wanted)
+        else:
+            from amiguard.feeds.web import Web
+
+            sources[name] = Web(url, wanted)
+    if key := settings.apiban_key.get_secret_value():
+        from amiguard.feeds.apiban import Apiban
+
+        sources[APIBAN] = Apiban(settings.apiban_url, key, wanted, **apiban)
+    return sources
+
+
+def feed_settings(settings: Settings) -> FeedSettings:
+    """Return how lists are kept."""
+    return FeedSettings(
+        version=__version__,
+        interval=settings.feed_interval / 1000,
+        stale=settings.feed_stale,
+        limit=settings.feed_limit,
+    )

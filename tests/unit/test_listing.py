@@ -1,0 +1,114 @@
+"""What lists name, on its way into the kernel."""
+
+from __future__ import annotations
+
+from amiguard.journal import Action
+from amiguard.listed import Width
+from amiguard.lists import Delta
+from amiguard.model import Address, Phone, Target
+from amiguard.ports import Interference
+from tests.lab.lists import FAR, listed
+from tests.lab.waiting import until
+from tests.lab.world import ATTACKER, RecordingFirewall, World
+
+NAMED, NEIGHBOUR, OFFICE = "45.9.9.1", "45.9.9.2", Address(Target("45.9.10.7"))
+LIST = [NAMED, "45.9.10.0/24", "2a00:1::/64"]
+ONE = (Width(4, 32), 0x2D090901)
+
+
+async def test_who_is_named_is_in_the_kernel_and_the_log_says_how_many_once_they_are() -> None:
+    world = World()
+    async with world.running() as guard:
+        guard.listing.replace("voipbl", listed(LIST), {"garbage": 2})
+        await until(lambda: world.journal.count(Action.FEED_UPDATED) == 1)
+        assert world.firewall.lists.names("voipbl", NAMED)
+        (line,) = world.journal.of(Action.FEED_UPDATED)
+        assert line.message == "3 addresses and networks of the list voipbl are dropped"
+        assert (line.fields["feed"], line.fields["entries"], line.fields["garbage"]) == ("voipbl", 3, 2)
+        assert guard.listing.status("voipbl") == {"entries": 3, "spared": 0, "waiting": False}
+        assert world.firewall.dropped == {}
+
+        told = await guard.administration.offender(Address(Target("45.9.10.200")))
+        assert told["listed"] == [{"feed": "voipbl", "address": "45.9.10.0/24"}]
+        assert told["why"] == "it is not banned, but dropped: the list voipbl names 45.9.10.0/24"
+        assert (await guard.administration.offender(ATTACKER))["listed"] == []
+
+
+async def test_who_is_allowed_or_known_here_is_spared() -> None:
+    world = World(allow=("45.9.9.0/30", "2a00::/16"))
+    async with world.running() as guard:
+        guard.presence.learn(Phone(OFFICE, "100", FAR), world.now)
+        guard.presence.tell_trunk("provider", [Address(Target("45.9.11.1"))])
+        guard.listing.replace("voipbl", listed([*LIST, NEIGHBOUR, "45.9.11.1", "45.9.12.1"]), {})
+        await until(lambda: world.journal.count(Action.FEED_UPDATED) == 1)
+        assert guard.listing.status("voipbl")["entries"] == 1
+        assert guard.listing.status("voipbl")["spared"] == 5
+        assert world.firewall.lists.names("voipbl", "45.9.12.1")
+
+        guard.listing.change("office", Delta(put=[(*ONE, FAR), (Width(4, 24), 0x2D090A, FAR), (Width(4, 24), 1, FAR)]))
+        await until(lambda: guard.listing.status("office")["entries"] == 1)
+
+
+async def test_changes_of_single_networks_follow_each_other_into_the_kernel() -> None:
+    world = World()
+    async with world.running() as guard:
+        guard.listing.replace("office", listed([NEIGHBOUR]), {})
+        guard.listing.change("office", Delta(put=[(*ONE, FAR)]))
+        await until(lambda: world.firewall.lists.names("office", NAMED))
+        guard.listing.change("office", Delta(take=[ONE]))
+        guard.listing.change("office", Delta(put=[(Width(4, 24), 0x2D090A, world.now + 1_000)]))
+        await until(lambda: world.firewall.lists.names("office", OFFICE))
+        assert not world.firewall.lists.names("office", NAMED)
+        assert world.firewall.lists.names("office", NEIGHBOUR)
+        assert guard.listing.around(OFFICE)
+        world.now += 1_000
+        assert not guard.listing.around(OFFICE)
+
+
+async def test_what_the_kernel_refuses_is_tried_again_and_told() -> None:
+    world = World()
+    async with world.running() as guard:
+        world.firewall.lists.broken = True
+        guard.listing.replace("voipbl", listed(LIST), {})
+        await until(lambda: world.journal.count(Action.FIREWALL_FAILED) >= 1)
+        assert world.journal.count(Action.FEED_UPDATED) == 0
+        assert guard.listing.status("voipbl") == {"entries": 0, "spared": 0, "waiting": True}
+        assert await guard.listing.dropped() == {}
+        guard.listing.change("voipbl", Delta(put=[(Width(4, 32), 0x2D090902, FAR)]))
+        world.firewall.lists.broken = False
+        await until(lambda: world.journal.count(Action.FEED_UPDATED) == 1)
+        assert world.firewall.lists.names("voipbl", NAMED)
+        assert world.firewall.lists.names("voipbl", NEIGHBOUR)
+
+
+async def test_lists_are_put_back_whenever_the_firewall_is_laid_out_anew_and_follow_a_move() -> None:
+    world = World()
+    async with world.running() as guard:
+        guard.listing.replace("voipbl", listed(LIST), {})
+        await until(lambda: world.firewall.lists.names("voipbl", NAMED))
+        world.firewall.lists.held.clear()
+        world.firewall.broken = True
+        world.firewall.disturbed.put_nowait(_flushed())
+        await until(lambda: world.journal.count(Action.FIREWALL_FAILED) >= 1)
+        world.firewall.broken = False
+        await until(lambda: world.firewall.lists.names("voipbl", NAMED))
+
+        elsewhere = RecordingFirewall(place="another table")
+        await guard.relocate(elsewhere)
+        await until(lambda: elsewhere.lists.names("voipbl", NAMED))
+
+
+async def test_a_list_that_is_stale_names_nobody_and_one_that_is_renewed_goes_on() -> None:
+    world = World()
+    async with world.running() as guard:
+        guard.listing.replace("voipbl", listed(LIST, end=world.now + 1_000), {})
+        guard.listing.renew("voipbl", FAR)
+        guard.listing.renew("unknown", FAR)
+        await until(lambda: world.firewall.lists.names("voipbl", NAMED, world.now + 5_000))
+        guard.listing.forget("voipbl")
+        await until(lambda: not world.firewall.lists.names("voipbl", NAMED))
+        assert guard.listing.status("voipbl")["entries"] == 0
+
+
+def _flushed() -> Interference:
+    return Interference("the table was deleted")
