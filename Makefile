@@ -4,6 +4,7 @@
 #   make demo     an attack, and what amiguard does about it (as root)
 #   make bench    how fast it is (as root)
 #   make chaos    what it withstands: each fault, then many at once in floods, for AMIGUARD_CHAOS_SECONDS (as root)
+#   make fuzz     search for inputs that break a parser, each for AMIGUARD_FUZZ_SECONDS
 #   make soak     whether anything grows under mixed load, for AMIGUARD_SOAK_SECONDS; draws docs/images/soak.svg (as root)
 #   make lint     formatting, types, layers
 #   make fmt      repair the formatting
@@ -39,7 +40,7 @@ FILE_BY_FILE = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wil
 
 HEADING = printf '\n== %s\n'
 
-.PHONY: setup test demo bench chaos soak lint fmt sbom clean root venv-tools demo-tools test-tools
+.PHONY: setup test demo bench chaos fuzz soak lint fmt sbom clean root venv-tools demo-tools test-tools
 .NOTPARALLEL:
 
 setup: test-tools $(READY)
@@ -61,6 +62,14 @@ chaos: root test-tools $(READY)
 
 soak: root test-tools $(READY)
 	@$(RUN) -m pytest -q -s tests/soak -m soak
+
+# At the lowest priority, and with a fuzzer that nothing else needs.
+fuzz: $(READY)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	@for target in $$($(RUN) -m tests.fuzz); do \
+		$(HEADING) "fuzz: $$target"; \
+		nice -n 19 $(RUN) -m tests.fuzz $$target "$${AMIGUARD_FUZZ_SECONDS:-300}" || exit 1; \
+	done
 
 lint: $(READY)
 	@$(HEADING) 'ruff check'

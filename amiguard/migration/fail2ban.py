@@ -33,7 +33,7 @@ class Jailed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The bans that still run, and how many are of something else than an address (fail2ban can ban user names)."""
+    """The bans that still run, and how many are of something else than an address: fail2ban can ban user names."""
 
     bans: Sequence[Jailed]
     unusable: int
@@ -55,11 +55,14 @@ def read_bans(database: Path, now: int) -> Found:
         raise MigrationError(f"{database} can't be read as a database of fail2ban 0.11 or later: {error}") from error
     bans, unusable = [], 0
     for jail, address, since, bantime in rows:
+        if not (isinstance(address, str) and isinstance(since, int) and isinstance(bantime, int)):
+            unusable += 1
+            continue
         left = None if bantime == PERMANENT else since + bantime - now
         if left is not None and left <= 0:
             continue
         try:
-            bans.append(Jailed(jail, parse_target(address), left))
+            bans.append(Jailed(str(jail), parse_target(address), left))
         except InvalidAddress:
             unusable += 1
     return Found(bans, unusable)

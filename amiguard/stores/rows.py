@@ -6,11 +6,13 @@ distinct values and a new detail needs no new layout."""
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
-from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp
+from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp, network_of
 from amiguard.ports import Position
 
 Row = tuple[str | int | None, ...]
@@ -44,16 +46,30 @@ def bans_of(rows: Iterable[Sequence[Any]]) -> list[Ban]:
     if not columns:
         return []
     target, since, until, failures, earlier, accounts, details, absolute = columns
-    of_type(target, str)
+    are_targets(of_type(target, str))
     of_type(since, int)
     of_type(until, int, type(None))
     of_type(failures, int)
     of_type(earlier, int)
     of_type(absolute, int)
-    tried = map(tuple, of_type(json.loads(f"[{','.join(accounts)}]"), list))
-    reason, origin, evidence, *texts, node = zip(*decoded(details), strict=True)
+    tried = list(map(tuple, of_type(json.loads(f"[{','.join(of_type(accounts, str))}]"), list)))
+    of_type(list(chain.from_iterable(tried)), str)
+    reason, origin, evidence, *texts, node = zip(*decoded(of_type(details, str)), strict=True)
     known = target, since, until, reason, origin, evidence, failures, earlier, tried, *texts, map(bool, absolute), node
     return list(map(partial(tuple.__new__, Ban), zip(*known, strict=True)))
+
+
+def are_targets(column: Sequence[str]) -> None:
+    """Raises ValueError: one is neither an address nor a network, and no firewall could take it."""
+    plain = [target for target in column if "/" not in target]
+    try:
+        all(map(partial(socket.inet_pton, socket.AF_INET), (target for target in plain if ":" not in target)))
+        all(map(partial(socket.inet_pton, socket.AF_INET6), (target for target in plain if ":" in target)))
+    except OSError as error:
+        raise ValueError(f"a target is no address: {error}") from None
+    for target in column:
+        if "/" in target:
+            network_of(Target(target))
 
 
 def of_type(column: Sequence[Any], *types: type) -> Sequence[Any]:
@@ -92,8 +108,10 @@ def position_row(position: Position) -> Row:
 
 
 def position_of(row: Sequence[Any]) -> Position:
-    """Return the position that a row of `positions` tells."""
+    """Return the position that a row of `positions` tells. Raises ValueError: it holds what amiguard never writes."""
     path, device, inode, offset, head = row
+    of_type((path, head), str)
+    of_type((device, inode, offset), int)
     return Position(path, device % _UNSIGNED, inode % _UNSIGNED, offset, head)
 
 
@@ -103,4 +121,10 @@ def _signed(number: int) -> int:
 
 def times_of(rows: Iterable[Sequence[Any]]) -> dict[Target, tuple[Timestamp, ...]]:
     """Return the times that `schema.LOAD_TIMES` found. Raises ValueError: a row holds what amiguard never writes."""
-    return {target: tuple(of_type(json.loads(times), int)) for target, times in rows}
+    return {target: tuple(of_type(list_in(times), int)) for target, times in rows}
+
+
+def list_in(text: str) -> list[Any]:
+    """Return a JSON array. Raises ValueError: the text is none."""
+    [told] = of_type([json.loads(text)], list)
+    return list(told)

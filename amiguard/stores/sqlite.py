@@ -27,7 +27,7 @@ from amiguard.ports import Change, Disallowed, Ended, Position, Resolved, Saved
 from amiguard.stores import schema
 from amiguard.stores.copying import copy
 from amiguard.stores.faults import explained
-from amiguard.stores.rows import Row, bans_of, position_of, position_row, row_of, times_of
+from amiguard.stores.rows import Row, bans_of, list_in, of_type, position_of, position_row, row_of, times_of
 
 DAY = 24 * 3600 * 1000
 
@@ -195,7 +195,7 @@ async def prepare(
         positions = [position_of(row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
         phones = [Phone(*row) for row in await connection.execute_fetchall(schema.LOAD_PHONES)]
         names = [
-            Resolved(name, tuple(map(Target, json.loads(addresses))))
+            Resolved(name, tuple(map(Target, of_type(list_in(addresses), str))))
             for name, addresses in await connection.execute_fetchall(schema.LOAD_NAMES)
         ]
         return ended, Saved(bans, dict(zip(targets, counts, strict=True)), known, positions, allowed, phones, names)
