@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from amiguard.fleet import messages
 from amiguard.model import Ban, Evidence, Origin, Reason, Target
-from amiguard.ports import Lifted
+from amiguard.nodes import Lifted
 from amiguard.settings import Settings
 from amiguard.stores.rows import row_of
 from tests.fuzz.targets import FIELDS, INSTANCE, NOW

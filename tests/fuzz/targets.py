@@ -18,7 +18,7 @@ from amiguard.control import requests
 from amiguard.errors import InvalidAddress, InvalidMessage, SettingsError
 from amiguard.fleet import messages
 from amiguard.model import parse_address, parse_target
-from amiguard.notifiers.whois import registration
+from amiguard.notifiers.rdap import registration
 from amiguard.settings import Settings, load
 from amiguard.stores.rows import bans_of, row_of
 from tests.lab.captures import BANNER
