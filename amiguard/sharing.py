@@ -25,7 +25,8 @@ HEARSAY = {Origin.FLEET, Origin.KERNEL}
 """What this node did not decide, as far as it knows, and so does not tell."""
 
 LITTLE = 10_000
-"""Milliseconds by which a ban must end later than the one that runs: who tells it twice prolongs nothing."""
+"""Milliseconds by which a ban must end later than the one that runs: who tells it twice prolongs nothing. And by which
+one must begin after an unban to stand against it, for how old a message is is not told more exactly."""
 
 
 class Sharing:
@@ -174,10 +175,12 @@ class Sharing:
                 delay = min(delay * 2, RETRY[1])
 
     def _is_to_be_lifted(self, change: Lifted) -> bool:
-        """Whether a ban stands against it; what this node decided after its own unban is not."""
+        """Whether a ban stands against it that is no newer; what this node decided after its own unban is not."""
         bans = self._enforcement
         ban = bans.waiting.get(change.target) or bans.active.get(change.target)
-        return ban is not None and (change.node != "" or ban.origin is Origin.FLEET)
+        if ban is None or ban.since > change.at + LITTLE:
+            return False
+        return change.node != "" or ban.origin is Origin.FLEET
 
     def _skip(self, ban: Ban, why: str) -> None:
         self._journal.write(Action.BAN_SKIPPED, why, ban=ban)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,10 @@ from amiguard.errors import FleetError, FleetFull
 from amiguard.fleet.settings import FleetSettings
 
 PATIENCE = 3.0
-"""Seconds that Redis may take for an answer, or for a connection."""
+"""Seconds that Redis may take for an answer."""
+
+CONNECTING = 2.0
+"""Seconds that a connection may take: long enough for one packet that is lost, and short, for Redis may be back."""
 
 CONNECTIONS = 4
 
@@ -35,7 +39,7 @@ def connected(settings: FleetSettings) -> Client:
         settings.url,
         protocol=2,
         socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
+        socket_connect_timeout=CONNECTING,
         retry=Retry(NoBackoff(), 0),
         driver_info=None,
         max_connections=CONNECTIONS,
@@ -44,8 +48,19 @@ def connected(settings: FleetSettings) -> Client:
 
 @contextmanager
 def explained(server: str) -> Iterator[None]:
-    """Raise what goes wrong as `FleetError`: in words for who set this up, and without a secret."""
-    where = f"Redis at {server}"
+    """Raise what goes wrong as `FleetError`: in words for who set this up, and without a secret.
+
+    And a task that was cancelled ends, whatever the library made of it: it sends through `asyncio.wait_for`, which in
+    Python 3.11 forgets a cancellation that comes just when it is done, and a task that asks again would never end."""
+    with _translated(f"Redis at {server}"):
+        yield
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except OutOfMemoryError as error:

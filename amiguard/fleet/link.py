@@ -29,7 +29,7 @@ Id = tuple[int, int]
 BEGINNING: Id = (0, 0)
 
 KNOWN = "-"
-"""Takes the place of an id where everybody knows what was told."""
+"""Takes the place of an id where what was told is nothing new."""
 
 
 class Greeting(NamedTuple):
@@ -88,7 +88,7 @@ class Link:
 
     async def share(self, changes: Sequence[Outgoing]) -> list[str]:
         """Tell changes; return their ids: of as many, from the first on, as Redis took before it was full. An empty id:
-        it was taken back since, or is one too many; `-`: everybody knows it.
+        it was taken back since, or is one too many; `-`: it is nothing new.
 
         Raises:
             FleetFull: Redis has no memory even for the first.
@@ -223,7 +223,8 @@ def _address(told: bytes) -> str:
 
 def _dated(entry: bytes) -> tuple[int, bytes]:
     """Return the time before a message, and the message."""
-    at, _, message = entry.partition(b" ")
+    times, _, message = entry.partition(b" ")
+    at = times.partition(b"-")[0]
     return (int(at[:15]) if at.isdigit() else 0), message
 
 

@@ -54,6 +54,7 @@ def shareable(change: Shared) -> bool:
 def encode(change: Shared, node: str, instance: str, now: Timestamp) -> bytes:
     """Return a change as a message of `node`."""
     told: dict[str, object] = {"v": VERSION, "node": node, "instance": instance, "target": change.target}
+    told["age"] = age_of(change, now) or 0
     match change:
         case Lifted():
             return json.dumps(told | {"kind": "unban"}).encode()
@@ -76,6 +77,12 @@ def encode(change: Shared, node: str, instance: str, now: Timestamp) -> bytes:
     return json.dumps(told).encode()
 
 
+def age_of(change: Shared, now: Timestamp) -> int | None:
+    """Return how many milliseconds ago a change was decided; None = nobody knows."""
+    at = change.since if isinstance(change, Ban) else change.at
+    return min(max(0, now - at), LONGEST) if at else None
+
+
 def decode(raw: bytes, now: Timestamp, age: int) -> Message:
     """Return the message that was told `age` milliseconds ago; `now` is this node's.
 
@@ -86,13 +93,14 @@ def decode(raw: bytes, now: Timestamp, age: int) -> Message:
     if told.get("v") != VERSION or isinstance(told["v"], bool):
         raise InvalidMessage("it is of a version that this amiguard does not know")
     node, instance = _matching(told, "node", NAME), _matching(told, "instance", _INSTANCE)
-    target, at = _target(told), now - max(0, age)
+    target, since = _target(told), now - max(0, age)
+    at = since - _whole(told, "age", LONGEST)
     change: Shared
     match told.get("kind"):
         case "unban":
             change = Lifted(target, at, node)
         case "ban":
-            change = _ban(told, target, node, at)
+            change = _ban(told, target, node, at, since)
         case "allow":
             change = Exempted(target, at, _text(told, "comment", TEXT), node)
         case "disallow":
@@ -104,7 +112,7 @@ def decode(raw: bytes, now: Timestamp, age: int) -> Message:
     return Message(instance, change)
 
 
-def _ban(told: Mapping[str, Any], target: Target, node: str, since: Timestamp) -> Ban:
+def _ban(told: Mapping[str, Any], target: Target, node: str, decided: Timestamp, since: Timestamp) -> Ban:
     remaining = told.get("remaining")
     if remaining is not None:
         remaining = _whole(told, "remaining", LONGEST)
@@ -120,7 +128,7 @@ def _ban(told: Mapping[str, Any], target: Target, node: str, since: Timestamp) -
         raise InvalidMessage("its reason or evidence is unknown") from None
     return Ban(
         target=target,
-        since=since,
+        since=decided,
         until=None if remaining is None else since + remaining,
         reason=reason,
         origin=Origin.FLEET,

@@ -10,19 +10,24 @@ from random import SystemRandom
 
 from amiguard.errors import FleetError, FleetFull
 from amiguard.fleet.link import BEGINNING, KNOWN, Id, Link, Outgoing
-from amiguard.fleet.messages import encode, shareable
+from amiguard.fleet.messages import age_of, encode, shareable
 from amiguard.fleet.outbox import Outbox
 from amiguard.fleet.reading import Reader
+from amiguard.fleet.scripts import KEPT
 from amiguard.fleet.settings import Allow, FleetSettings
 from amiguard.fleet.tally import PAUSE, Tally
 from amiguard.journal import Action, Journal
+from amiguard.model import Ban
 from amiguard.nodes import Exempted, Lifted, Observation, Participant, Revoked, Shared
 from amiguard.ports import Clock
+
+UNDONE = 10_000
+"""Changes that are kept to tell them to a Redis that lost them; as old as those that it keeps."""
 
 BATCH = 100
 """Changes told in one round trip."""
 
-RETRY = (0.1, 2.0)
+RETRY = (0.1, 1.0)
 """Seconds between tries while Redis is away: first and longest, doubled each time, with jitter."""
 
 GREET = 2.0
@@ -33,6 +38,8 @@ CENSUS = 30.0
 
 MAX_NODES, LONGEST_NAME = 2_000, 64
 """Nodes that are told of in the status, and how much of their names."""
+
+KINDS = {Ban: "ban", Lifted: "unban", Exempted: "allow", Revoked: "disallow"}
 
 _random = SystemRandom()
 
@@ -47,6 +54,8 @@ class Node:
         self._instance = secrets.token_hex(8)
         self._reader = Reader(self._instance, journal, clock, hears_allowed=settings.allow is not Allow.OFF)
         self._outbox = Outbox()
+        self._undone = Outbox(UNDONE)
+        """Whom this node let through lately, and whom it allowed or did not allow any more; all of it told."""
         self._tally = Tally(self._instance, clock)
         self._wake = asyncio.Event()
         self._failing = "not connected yet"
@@ -127,12 +136,18 @@ class Node:
         lost = not greeting.kept or self._epoch not in {"", greeting.epoch}
         if lost:
             self._written = ""
-            for ban in us.bans():
-                self.publish(ban)
+            self._tell_again(us)
         newest, oldest = greeting.newest or BEGINNING, greeting.oldest or BEGINNING
         if lost or (self._read is not None and not oldest <= self._read <= newest):
             self._read = None
         self._epoch = greeting.epoch
+
+    def _tell_again(self, us: Participant) -> None:
+        """Tell what Redis has lost: whom this node bans, and whom it let through while others might not have heard."""
+        for change in [*self._undone.peek(UNDONE), *us.bans()]:
+            if not isinstance(change, Exempted) and shareable(change) and (age_of(change, self._clock()) or 0) < KEPT:
+                self._outbox.put_back(change)
+        self._wake.set()
 
     async def _catch_up(self, link: Link, us: Participant) -> None:
         """Take up what was told while this node did not listen. Who is allowed comes first, and is told to a Redis that
@@ -168,6 +183,9 @@ class Node:
             if self._read is None:
                 await self._catch_up(link, us)
             changes, self._read = await self._reader.live(link, self._read or BEGINNING)
+            for change in changes:
+                if isinstance(change, Exempted):  # so this node does not take it back once more
+                    self._undone.put(change)
             if changes:
                 await us.take(changes, missed=False)
             if loop.time() >= due:
@@ -210,21 +228,16 @@ class Node:
             self._outbox.done(change)
             if isinstance(change, Exempted) and not told:
                 await us.take([Revoked(change.target, now)], missed=True)
+            if not isinstance(change, Ban):
+                self._undone.put(change)
             if told not in {"", KNOWN}:
                 self._written = told
         self._sent += len(ids)
 
     def _outgoing(self, change: Shared, now: int) -> Outgoing:
-        message = encode(change, self._settings.node, self._instance, now)
-        match change:
-            case Lifted():
-                return Outgoing("unban", change.target, message, max(0, now - change.at))
-            case Exempted():
-                return Outgoing("allow", change.target, message, max(0, now - change.at) if change.at else -1)
-            case Revoked():
-                return Outgoing("disallow", change.target, message, max(0, now - change.at))
-            case _:
-                return Outgoing("ban", change.target, message, max(0, now - change.since), change.remaining(now))
+        message, age = encode(change, self._settings.node, self._instance, now), age_of(change, now)
+        remaining = change.remaining(now) if isinstance(change, Ban) else None
+        return Outgoing(KINDS[type(change)], change.target, message, -1 if age is None else age, remaining)
 
     async def _count_nodes(self, link: Link) -> None:
         while True:

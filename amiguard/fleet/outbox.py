@@ -33,6 +33,11 @@ class Outbox:
             del self._waiting[next(iter(self._waiting))]
             self.lost += 1
 
+    def put_back(self, change: Shared) -> None:
+        """Take a change that was told before, unless a newer one of its target waits."""
+        if _key(change) not in self._waiting:
+            self.put(change)
+
     def peek(self, count: int) -> list[Shared]:
         """Return the oldest changes; they stay until `done`."""
         return list(islice(self._waiting.values(), count))

@@ -3,7 +3,7 @@
 `{PREFIX}` in braces is the hash tag that keeps all keys in one slot of a cluster. The keys:
 
 - `{PREFIX}:changes`: the stream of messages (field `m`) of the last day
-- `{PREFIX}:bans`: who is banned, the snapshot for a node that is new; target -> "TIME MESSAGE"
+- `{PREFIX}:bans`: who is banned, the snapshot for a node that is new; target -> "TOLD-DECIDED MESSAGE", both times
 - `{PREFIX}:ends`: when their bans end, to clean up
 - `{PREFIX}:lifted`: when each target was let through, as old as the stream; no ban that was decided before comes back
 - `{PREFIX}/allowed`: who is never banned, target -> "TIME MESSAGE"; what the stream says of it holds only if this does
@@ -48,13 +48,19 @@ local decided = now - tonumber(ARGV[4])
 if kind == 'ban' and tonumber(redis.call('ZSCORE', lifted, target) or '-inf') > decided then
     return ''
 end
+if kind == 'unban' then
+    local known = string.match(redis.call('HGET', bans, target) or '', '^%d+%-(%d+) ')
+    if known and tonumber(known) > decided then
+        return '-'
+    end
+end
 local id = redis.call('XADD', changes, 'MINID', '~', string.format('%.0f', now - {KEPT}), '*', 'm', message)
 redis.call('XTRIM', changes, 'MAXLEN', '~', {MOST})
 if kind == 'ban' then
     local ending = remaining < 0 and math.huge or now + remaining
     local known = tonumber(redis.call('ZSCORE', ends, target) or '-inf')
     if ending >= known then
-        redis.call('HSET', bans, target, string.format('%.0f ', now) .. message)
+        redis.call('HSET', bans, target, string.format('%.0f-%.0f ', now, decided) .. message)
         redis.call('ZADD', ends, ending == math.huge and '+inf' or string.format('%.0f', ending), target)
     end
 else
@@ -77,7 +83,7 @@ end
 return id
 """
 """Tells a change (kind, target, message, milliseconds since it was decided, those left or -1); returns the id
-under which it stands, or nothing: its target was let through since."""
+under which it stands, or nothing: its target was let through since, or `-`: it was banned since."""
 
 EXEMPT = f"""{_NOW}
 local changes, bans, ends, lifted, failures = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

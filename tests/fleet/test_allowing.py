@@ -23,7 +23,10 @@ pytestmark = pytest.mark.redis
 BRANCH = Target("198.51.100.0/24")
 INSIDE = Address(Target("198.51.100.7"))
 SNAPSHOT, TAKEN_BACK = "{amiguard}/allowed", "{amiguard}/disallowed"
-ALLOW: dict[str, object] = {name: BAN[name] for name in ("v", "node", "instance")} | {"kind": "allow", "comment": ""}
+ALLOW: dict[str, object] = {name: BAN[name] for name in ("v", "node", "instance", "age")} | {
+    "kind": "allow",
+    "comment": "",
+}
 
 
 def allows(one: Member, target: Target) -> bool:

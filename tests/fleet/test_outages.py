@@ -13,10 +13,11 @@ from amiguard.fleet.outbox import Outbox
 from amiguard.journal import Action
 from amiguard.model import Ban, Reason, Target
 from amiguard.nodes import Lifted, Participant, Shared
-from tests.lab.fleet import fleet, member
+from amiguard.ports import Saved
+from tests.lab.fleet import fleet, member, settings
 from tests.lab.redis import Redis
 from tests.lab.waiting import until
-from tests.lab.world import ATTACKER, attack
+from tests.lab.world import ATTACKER, World, attack
 
 pytestmark = pytest.mark.redis
 
@@ -42,7 +43,24 @@ async def test_while_redis_is_down_each_node_bans_alone_and_tells_it_afterwards(
         await redis.start()
         await until(lambda: all(one.drops(ATTACKER) for one in members), 5)
         await until(lambda: not any(one.drops(ANOTHER) for one in members), 5)
-        assert [one.logged(Action.FLEET_CONNECTED) for one in members] == [2, 2, 2]
+        await until(lambda: [one.logged(Action.FLEET_CONNECTED) for one in members] == [2, 2, 2])
+
+
+async def test_a_node_ends_when_it_is_told_to_whatever_it_asks_redis_just_then(redis: Redis) -> None:
+    link = Link(settings(redis.url, "one"))
+    for turn in range(300):
+        asking = asyncio.create_task(_ask_for_ever(link))
+        for _ in range(turn % 30):
+            await asyncio.sleep(0)
+        asking.cancel()
+        done, _ = await asyncio.wait({asking}, timeout=2)
+        assert done, f"it goes on after {turn} turns"
+    await link.close()
+
+
+async def _ask_for_ever(link: Link) -> None:
+    while True:
+        await link.greet("")
 
 
 async def test_a_ban_that_is_told_anew_does_not_outlive_the_unban_of_the_node_that_hears_it(
@@ -97,6 +115,32 @@ async def test_after_flushall_each_node_tells_its_own_bans_anew(redis: Redis) ->
         async with member(redis.url, "new") as new:
             await until(lambda: new.drops(ATTACKER, STRANGER))
         assert first.drops(ATTACKER, STRANGER)
+
+
+async def test_an_unban_that_redis_took_and_lost_is_told_again_and_lifts_no_newer_ban(redis: Redis) -> None:
+    async with fleet(redis.url, 2) as [first, second]:
+        for target in (STRANGER, ANOTHER):
+            await first.guard.administration.ban(target, None, "")
+        await until(lambda: second.drops(STRANGER, ANOTHER))
+        world = second.world
+        bans = second.guard.administration.bans()
+        for one in (first, second):
+            one.world.now += 60_000
+        await first.guard.administration.unban(STRANGER)
+        await first.guard.administration.unban(ANOTHER)
+        await until(lambda: not second.drops(STRANGER) and not second.drops(ANOTHER))
+        first.world.now += 60_000
+        async with member(redis.url, "third", World(now=world.now + 60_000)) as third:
+            await until(lambda: third.up)
+            await third.guard.administration.ban(ANOTHER, None, "")
+            await until(lambda: first.drops(ANOTHER))
+            redis.do("FLUSHALL")
+            back = World(now=world.now + 60_000)
+            back.store.saved = Saved(bans=bans)
+            async with member(redis.url, "back", back) as late:
+                await until(lambda: late.up and not late.drops(STRANGER), 5)
+                await until(lambda: redis.do("HKEYS", "{amiguard}:bans") == [ANOTHER.encode()], 5)
+                assert all(one.drops(ANOTHER) for one in (first, third, late))
 
 
 async def test_a_redis_that_lost_its_newest_messages_is_told_them_again(redis: Redis) -> None:
