@@ -23,7 +23,7 @@ def wire() -> Iterator[Wire]:
         for address in SERVERS:  # or a ban would swallow the neighbour solicitations too
             attacker.run(["ip", "neighbour", "add", address, "lladdr", link["address"], "dev", other])
         with server.entered():
-            wire = Wire(server, attacker, device)
+            wire = Wire(server, attacker, device, other)
             yield wire
             wire.close()
 

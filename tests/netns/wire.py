@@ -39,8 +39,10 @@ def targets(*texts: str) -> list[Target]:
 class Wire:
     """The cable between `server` and `attacker`. Datagrams to the server's port are kept until asked for."""
 
-    def __init__(self, server: NetworkNamespace, attacker: NetworkNamespace, device: str) -> None:
-        self.server, self.attacker, self.device = server, attacker, device
+    def __init__(
+        self, server: NetworkNamespace, attacker: NetworkNamespace, device: str, attackers_device: str
+    ) -> None:
+        self.server, self.attacker, self.device, self.attackers_device = server, attacker, device, attackers_device
         self._numbers = itertools.count()
         self._seen: set[bytes] = set()
         self._senders: dict[str, socket.socket] = {}
