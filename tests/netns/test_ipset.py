@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from errno import ENOENT, EOPNOTSUPP
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.ipset import firewall as ipset_firewall
-from amiguard.firewalls.ipset import watching
+from amiguard.firewalls.ipset import sets as ipset_sets
 from amiguard.firewalls.ipset.firewall import Ipset
+from amiguard.firewalls.ipset.rules import NetlinkRules
+from amiguard.firewalls.netlink import Refused
+from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import PortRange, Target
 from tests.lab.waiting import until
-from tests.netns.protecting import guarding, now
 from tests.netns.published import container
 from tests.netns.wire import (
     FAR_V4,
@@ -316,45 +317,6 @@ async def test_what_was_laid_out_can_be_withdrawn(wire: Wire, legacy: bool) -> N
     assert "AMIGUARD" not in wire.server.run([PROGRAMS[legacy][0], "-t", "raw", "-S"]).stdout
 
 
-@pytest.mark.parametrize(
-    ("damage", "told"),
-    [
-        (["nft", "flush", "ruleset"], "a rule was deleted"),
-        (["iptables-nft", "-t", "raw", "-F"], "a rule was deleted"),
-        (["ip6tables-nft", "-t", "mangle", "-F", "AMIGUARD"], "a rule was deleted"),
-        (["ipset", "flush", "amiguard4"], "bans were taken out of the set amiguard4"),
-        (["ipset", "flush"], "bans were taken out of the set amiguard4"),
-    ],
-    ids=lambda one: one if isinstance(one, str) else " ".join(one),
-)
-async def test_what_somebody_takes_away_is_back_within_the_promised_time(
-    wire: Wire, damage: list[str], told: str
-) -> None:
-    bans = [ban(V4), ban(V6, absolute=False), ban("198.51.100.0/24")]
-    async with guarding(Ipset(), *bans) as protected:
-        await until(lambda: bool(members(wire, "amiguard4")))
-        began = wire.server.popen(damage)
-        began.wait()
-        started_at = time.perf_counter()
-        line = await protected.healed_once_more(than=0)
-        assert time.perf_counter() - started_at < 1, "a loaded machine; docs/operations.md has the measured time"
-        assert line.message.startswith(told)
-        await dropped(wire, protected.firewall, V4, V6, FAR_V4)
-        await wire.passes(V4_NEIGHBOUR, V6_NEIGHBOUR)
-
-
-async def test_what_amiguard_does_itself_heals_nothing(wire: Wire) -> None:
-    async with guarding(Ipset(), ban(V4)) as protected:
-        for number in range(100):
-            await protected.firewall.ban([ban(f"10.0.0.{number}", now() + 60_000)], now())
-            await protected.firewall.unban(targets(f"10.0.0.{number}"))
-        await protected.firewall.allow(targets("203.0.113.7"))
-        wire.server.run(["nft", "add", "table", "inet", "another"])
-        looks = protected.firewall.looks
-        await until(lambda: protected.firewall.looks > looks + 3)
-        assert protected.healed() == []
-
-
 async def test_a_second_amiguard_is_refused_while_the_first_one_runs(wire: Wire) -> None:
     second = Ipset()
     async with started() as first:
@@ -369,20 +331,13 @@ async def test_a_second_amiguard_is_refused_while_the_first_one_runs(wire: Wire)
 async def test_a_full_set_is_an_error_that_says_so_and_what_is_in_it_stays(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ipset_firewall, "SIZE", 16)
+    monkeypatch.setattr(ipset_sets, "SIZE", 16)
     async with started() as firewall:
         await firewall.ban([ban(V4)], 0)
         too_many = [ban(f"10.0.{number >> 8}.{number & 255}") for number in range(4_000)]
         with pytest.raises(FirewallError, match="the set is full"):
             await firewall.ban(too_many, 0)
         await dropped(wire, firewall, V4)
-
-
-async def test_a_ban_that_is_longer_than_any_time_out_is_renewed(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "RENEWAL", 0)
-    async with guarding(Ipset(), ban(V4, now() + 10**12)):
-        wire.server.run(["ipset", "add", "amiguard4", V4, "timeout", "100", "-exist"])
-        await until(lambda: members(wire, "amiguard4")[V4] > 2_000_000)
 
 
 @LEGACY
@@ -404,3 +359,40 @@ async def test_what_dnat_sends_to_a_container_is_covered_without_a_rule_in_docke
 
             await until(counted)
             assert service.received() == b""
+
+
+def refuse(firewall: Ipset, code: int, *, always: bool) -> None:
+    """Have the kernel refuse what makes chains of nf_tables, always or once."""
+    assert isinstance(firewall._rules, NetlinkRules)
+    commit = firewall._rules._netlink.commit
+    refusals = iter([True] if not always else [True] * 100)
+
+    async def refused(messages: Sequence[Message]) -> None:
+        if next(refusals, False):
+            raise Refused(code, messages[0], "")
+        await commit(messages)
+
+    firewall._rules._netlink.commit = refused  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("code", [EOPNOTSUPP, ENOENT])
+async def test_where_nf_tables_is_missing_the_rules_are_iptables_legacys(wire: Wire, code: int) -> None:
+    firewall = Ipset()
+    refuse(firewall, code, always=True)
+    await firewall.start([], [ban(V4), ban(V6, absolute=False)], 0)
+    await dropped(wire, firewall, V4, V6)
+    assert any("iptables-legacy" in one for one in firewall.lacks())
+    assert "AMIGUARD" in wire.server.run(["iptables-legacy", "-t", "raw", "-S"]).stdout
+    await firewall.close()
+    await firewall.withdraw()
+
+
+async def test_a_chain_that_vanishes_while_rules_are_laid_is_not_taken_for_a_kernel_without_nf_tables(
+    wire: Wire,
+) -> None:
+    firewall = Ipset()
+    refuse(firewall, ENOENT, always=False)
+    await firewall.start([], [ban(V4)], 0)
+    await dropped(wire, firewall, V4)
+    assert firewall.lacks() == []
+    await firewall.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from errno import EEXIST, ENOENT, EPERM
+from errno import ENOENT, EPERM
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.conntrack import Conntrack
@@ -14,12 +14,12 @@ from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.chains import Rules
 from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET, Key
 from amiguard.firewalls.ipset.legacy import LegacyRules
-from amiguard.firewalls.ipset.names import BAN_SETS, SIZE, SetName, allow_set, network_keys, place, spare, target_of_key
-from amiguard.firewalls.ipset.refusals import MISSING, explained
+from amiguard.firewalls.ipset.names import BAN_SETS, SetName, allow_set, network_keys, place, spare, targets_at
+from amiguard.firewalls.ipset.refusals import MISSING
 from amiguard.firewalls.ipset.rules import NetlinkRules
+from amiguard.firewalls.ipset.sets import Sets
 from amiguard.firewalls.ipset.watching import Watching
 from amiguard.firewalls.netlink import Netlink, Refused
-from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.ownership import UNLOCKED, Ownership
 from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import Ban, Drops, Target, Timestamp
@@ -28,12 +28,8 @@ from amiguard.ports import Interference
 BATCH = 1_000
 """Elements in one message: below 64 KiB, for the loop stands still while the kernel works on one."""
 
-FREED_WITHIN = 200
-"""Tries to remove a set that rules have just used, 10 ms apart."""
-
-SILENT = (
-    "a ban that somebody takes out of a set is only noticed when its target attacks again (ipset tells of no change)"
-)
+ATTEMPTS = 3
+"""How often everything is laid out where somebody takes sets or chains away meanwhile."""
 
 Packed = dict[SetName, dict[Key, bytes]]
 """Elements by set and key."""
@@ -56,7 +52,8 @@ class Ipset:
         self._conntrack = Conntrack()
         self._rules: Rules = LegacyRules(treatment.ports) if legacy else NetlinkRules(treatment.ports)
         self._claim = Ownership("amiguard_ipset", wanted=False)
-        self._watching = Watching(self._netlink)
+        self._sets = Sets(self._netlink, counters=counters)
+        self._watching = Watching()
         self.lists = NoLists()
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
@@ -67,17 +64,16 @@ class Ipset:
                 amiguard has them, or the capability is missing.
         """
         await self._be_the_only_one()
-        allowed = [(allow_set(version), "hash:net", version) for version in (4, 6)]
-        for name, kind, version in allowed:
-            await self._make(name, kind, version, counters=False)
-        await self.allow(allow)
-        fresh = await self._make_all()
-        renewed = [] if fresh else [one for one in BAN_SETS if not await self._make_ban_set(one)]
-        await self._put(bans, now, renewed, fresh=fresh)
-        for one in renewed:
-            await self._exchange(one.text)
-        names = [*(one.text for one in BAN_SETS), *(name for name, _, _ in allowed)]
-        await self._lay({name: await self._number(name) for name in names})
+        allowed = list(allow)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                await self._lay_out(allowed, bans, now)
+            except FirewallError as error:
+                if error.errno != ENOENT:
+                    raise
+            else:
+                return
+        await self._lay_out(allowed, bans, now)
 
     async def allow(self, targets: Iterable[Target]) -> None:
         """Replace who is never dropped: new sets are filled and then exchanged for the old ones."""
@@ -88,11 +84,13 @@ class Ipset:
             keys[kept.version] += network_keys(packed, full if kept.prefix is None else kept.prefix)
         for version, members in keys.items():
             name = allow_set(version)
-            await self._make_spare(name, "hash:net", version, counters=False)
+            await self._sets.make_spare(name, "hash:net", version, counters=False)
             for begin in range(0, len(members), BATCH):
                 part = [ipset.element(key) for key in members[begin : begin + BATCH]]
-                await self._do(ipset.add(spare(name), part))
-            await self._exchange(name)
+                await self._sets.do(ipset.add(spare(name), part))
+            self._watching.keep(name, ())
+            await self._sets.exchange(name)
+            self._watching.keep(name, members)
 
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Drop these targets for what remains of their bans at `now`; nothing remains: skipped."""
@@ -103,11 +101,10 @@ class Ipset:
         for begin in range(0, len(targets), BATCH):
             gone: Packed = {}
             for target in targets[begin : begin + BATCH]:
-                self._watching.take_out(target)
+                self._watching.lift(target)
                 for absolute in (True, False):
                     self._take_out(gone, target, absolute=absolute)
-            for one, elements in gone.items():
-                await self._do(ipset.delete(one.text, elements.values()))
+            await self._delete(gone)
             await asyncio.sleep(0)
 
     async def interrupt(self, targets: Collection[Target]) -> None:
@@ -147,8 +144,10 @@ class Ipset:
 
                 def note(body: bytes, one: SetName = one) -> bool:
                     for key, _, _, left in ipset.listed(body):
-                        if key.prefix != 1:  # half of everything, which ipset can't name
-                            take(target_of_key(one, key), None if left is None else left * 1000, one.absolute)
+                        target, *halved = targets_at(one, key)
+                        if not halved:  # half of everything, which ipset can't name
+                            take(target, None if left is None else left * 1000, one.absolute)
+                            self._watching.recall(one.text, key, left)
                     return False
 
                 await aside.dump(ipset.list_set(one.text), note)
@@ -165,16 +164,16 @@ class Ipset:
         return self._watching.looks
 
     async def watch(self) -> Interference:
-        """Return when somebody removed a rule, or the newest ban of a set: ipset tells of nothing, so we look."""
+        """Return when somebody removed a rule or bans: ipset tells of nothing, so we look."""
         return await self._watching.interference(self._rules.intact, self.ban)
 
     def lacks(self) -> Sequence[str]:
         """Tell what this way of banning can't do."""
-        return [*self._claim.lacks, SILENT, *self._rules.lacks]
+        return [*self._claim.lacks, *self._rules.lacks]
 
     async def close(self) -> None:
         """Free the sockets and the claim to the sets; the bans stay in the kernel."""
-        self._watching.close()
+        await self._watching.close()
         await self._claim.close()
         await self._netlink.close()
         await self._conntrack.close()
@@ -184,81 +183,55 @@ class Ipset:
         """Let everybody through: remove the rules and the sets. Only after `close`."""
         await self._rules.withdraw()
         for name in [one.text for one in BAN_SETS] + [allow_set(version) for version in (4, 6)]:
-            await self._destroy(name)
+            await self._sets.destroy(name)
         await self.close()
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    async def _lay_out(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
+        self._watching.forget(now)
+        allowed = [(allow_set(version), "hash:net", version) for version in (4, 6)]
+        for name, kind, version in allowed:
+            await self._sets.make(name, kind, version, counters=False)
+        await self.allow(allow)
+        fresh = await self._sets.make_all(bans)
+        renewed = [] if fresh else [one for one in BAN_SETS if not await self._sets.make_ban_set(one)]
+        await self._put(bans, now, renewed, fresh=fresh)
+        for one in renewed:
+            await self._sets.exchange(one.text)
+        names = [*(one.text for one in BAN_SETS), *(name for name, _, _ in allowed)]
+        await self._lay({name: await self._sets.number(name) for name in names})
 
     async def _put(
         self, bans: Sequence[Ban], now: Timestamp, renewed: Collection[SetName] = (), *, fresh: bool = False
     ) -> None:
         """Put bans into their sets; into the spare one of those that are `renewed`. `fresh`: no set has an element."""
         for begin in range(0, len(bans), BATCH):
-            packed: Packed = {}
+            wanted: dict[SetName, dict[Key, Ban]] = {}
             gone: Packed = {}
             for ban in {ban.target: ban for ban in bans[begin : begin + BATCH]}.values():
-                remaining = ban.remaining(now)
-                if remaining != 0:
+                if ban.remaining(now) != 0:
                     one, keys = place(ban.target, absolute=ban.absolute)
-                    self._watching.put(one, ban, now)
-                    seconds = 0 if remaining is None else -(-remaining // 1000)
-                    packed.setdefault(one, {}).update({key: ipset.element(key, seconds) for key in keys})
+                    wanted.setdefault(one, {}).update(dict.fromkeys(keys, ban))
                     if not fresh:
                         self._take_out(gone, ban.target, absolute=not ban.absolute)
-            for one, elements in packed.items():
-                await self._do(ipset.add(spare(one.text) if one in renewed else one.text, elements.values()))
-            for one, elements in gone.items():
-                await self._do(ipset.delete(one.text, elements.values()))
+            for one, elements in wanted.items():
+                packed = [ipset.element(key, _seconds(ban, now)) for key, ban in elements.items()]
+                self._watching.take_out(one.text, elements)
+                await self._sets.do(ipset.add(spare(one.text) if one in renewed else one.text, packed))
+                self._watching.put(one.text, elements.items(), now)
+            await self._delete(gone)
             await asyncio.sleep(0)
+
+    async def _delete(self, gone: Packed) -> None:
+        for one, elements in gone.items():
+            self._watching.take_out(one.text, elements)
+            await self._sets.do(ipset.delete(one.text, elements.values()))
 
     @staticmethod
     def _take_out(gone: Packed, target: Target, *, absolute: bool) -> None:
         one, keys = place(target, absolute=absolute)
         gone.setdefault(one, {}).update({key: ipset.element(key, None) for key in keys})
-
-    async def _make_all(self) -> bool:
-        """Make every set of bans; False: at least one is there already."""
-        messages = [
-            ipset.create(one.text, one.kind, one.version, SIZE, counters=self._counters, new=True) for one in BAN_SETS
-        ]
-        made = [not isinstance(answer, Refused) for answer in await self._netlink.ask(messages)]
-        return all(made)
-
-    async def _make_ban_set(self, one: SetName) -> bool:
-        """Make a set, or keep the one that is there; False: that one can't be kept, and a spare one was made."""
-        try:
-            await self._make(one.text, one.kind, one.version, counters=self._counters)
-        except FirewallError as error:
-            if error.errno != EEXIST:
-                raise
-            await self._make_spare(one.text, one.kind, one.version, counters=self._counters)
-            return False
-        return True
-
-    async def _make(self, name: str, kind: str, version: int, *, counters: bool) -> None:
-        await self._do(ipset.create(name, kind, version, SIZE, counters=counters))
-
-    async def _make_spare(self, name: str, kind: str, version: int, *, counters: bool) -> None:
-        await self._netlink.ask([ipset.destroy(spare(name))])  # left over by a start that was killed
-        await self._make(spare(name), kind, version, counters=counters)
-
-    async def _exchange(self, name: str) -> None:
-        await self._do(ipset.swap(spare(name), name))
-        await self._do(ipset.destroy(spare(name)))
-
-    async def _destroy(self, name: str) -> None:
-        """Remove a set; the kernel frees rules a moment after they are deleted, and until then it is in use."""
-        for _ in range(FREED_WITHIN):
-            (answer,) = await self._netlink.ask([ipset.destroy(name)])
-            if not isinstance(answer, Refused) or answer.errno == ENOENT:
-                return
-            if answer.errno != ipset.IN_USE:
-                raise explained(answer)
-            await asyncio.sleep(0.01)
-        raise FirewallError(f"the set {name} is still used by rules that are not amiguard's")
-
-    async def _number(self, name: str) -> int:
-        return ipset.index_of((await self._do(ipset.get_index(name)))[0])
 
     async def _be_the_only_one(self) -> None:
         try:
@@ -274,14 +247,23 @@ class Ipset:
         try:
             await self._rules.lay(numbers)
         except FirewallError as error:
-            if error.errno not in MISSING or isinstance(self._rules, LegacyRules):
+            if error.errno not in MISSING or not await self._lacks_nf_tables():
                 raise
             await self._rules.close()
             self._rules = LegacyRules(self._treatment.ports)
             await self._rules.lay(numbers)
 
-    async def _do(self, message: Message) -> list[bytes]:
-        (answer,) = await self._netlink.ask([message])
-        if isinstance(answer, Refused):
-            raise explained(answer)
-        return answer
+    async def _lacks_nf_tables(self) -> bool:
+        """Whether the kernel takes no rules over netlink at all; else what it missed was taken away by somebody."""
+        if not isinstance(self._rules, NetlinkRules):
+            return False
+        try:
+            await self._rules.probe()
+        except FirewallError as error:
+            return error.errno in MISSING
+        return False
+
+
+def _seconds(ban: Ban, now: Timestamp) -> int:
+    """Return what remains of a ban in whole seconds, rounded up; 0 = it has no end."""
+    return 0 if ban.until is None else -((now - ban.until) // 1000)

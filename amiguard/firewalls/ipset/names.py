@@ -7,11 +7,13 @@ amiguard4-allow, amiguard6-allow         who is never dropped"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from amiguard.firewalls.elements import Kept, place_of, target_at
+from amiguard.firewalls.elements import SINGLE, Kept, place_of, target_at
 from amiguard.firewalls.ipset.format import Key
-from amiguard.model import Target
+from amiguard.model import Ban, Target
 
 PREFIX = "amiguard"
 SIZE = 1 << 20
@@ -58,17 +60,29 @@ def place(target: Target, *, absolute: bool) -> tuple[SetName, list[Key]]:
     """Return which set holds a target that is banned so, and its elements there."""
     kept, packed = place_of(target, absolute)
     if kept.prefix is None:
-        return SetName(kept.version, absolute, networks=False), [Key(packed)]
+        return _OF_ADDRESSES[kept], [packed]
     return SetName(kept.version, absolute, networks=True), network_keys(packed, kept.prefix)
 
 
-def target_of_key(one: SetName, key: Key) -> Target:
-    """Return what an element of a set stands for."""
-    return target_at(Kept(one.version, key.prefix, one.absolute), key.packed)
+_OF_ADDRESSES = {kept: SetName(kept.version, kept.absolute, networks=False) for kept in SINGLE.values()}
 
 
 def network_keys(packed: bytes, prefix: int) -> list[Key]:
     """Return a network's elements: ipset knows no /0, so everything is two halves."""
     if prefix:
-        return [Key(packed, prefix)]
-    return [Key(packed, 1), Key(b"\x80" + packed[1:], 1)]
+        return [packed + bytes([prefix])]
+    return [packed + b"\1", b"\x80" + packed[1:] + b"\1"]
+
+
+def targets_at(one: SetName, key: Key) -> list[Target]:
+    """Return what may have put a key into a set: half of everything is a network too."""
+    if not one.networks:
+        return [target_at(Kept(one.version, None), key)]
+    packed, prefix = key[:-1], key[-1]
+    whole = [target_at(Kept(one.version, 0), bytes(len(packed)))] if prefix == 1 else []
+    return [target_at(Kept(one.version, prefix), packed), *whole]
+
+
+def sizes(bans: Iterable[Ban]) -> Counter[tuple[int, bool, bool]]:
+    """Return how many of these bans each set gets."""
+    return Counter((6 if ":" in ban.target else 4, ban.absolute, "/" in ban.target) for ban in bans)

@@ -7,7 +7,7 @@ import shutil
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import format as ipset
-from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET, Key
+from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET
 from amiguard.firewalls.ipset.legacy import PROGRAM
 from amiguard.firewalls.ipset.refusals import MISSING, explained
 from amiguard.firewalls.ipset.rules import NetlinkRules
@@ -28,7 +28,7 @@ async def probe() -> str:
     try:
         for message in (
             ipset.create(name, "hash:net", 4, 1024, counters=True),
-            ipset.add(name, [ipset.element(Key(bytes(4), 8), 1)]),
+            ipset.add(name, [ipset.element(bytes(4) + b"\x08", 1)]),
         ):
             (answer,) = await netlink.ask([message])
             if isinstance(answer, Refused):
