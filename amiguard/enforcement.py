@@ -1,18 +1,20 @@
 """Carries decisions out: the kernel first, and only after its acknowledgement the log, the database and the people.
 
-Decided bans wait in `waiting`, are put into the kernel in batches, and are `active` from the acknowledgement on. What
-the kernel refuses stays waiting and is tried again; it is never reported as done."""
+A decided ban is put into the kernel in the step in which it was decided, and is `active` from the acknowledgement on.
+Where that can't be it waits in `waiting`, and those who wait go in batches. What the kernel refuses stays waiting and
+is tried again; it is never reported as done."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import random
+import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from errno import ENFILE, ENOMEM, ENOSPC
-from itertools import islice
 
+from amiguard.backlog import BATCH, Backlog
 from amiguard.errors import FirewallError
 from amiguard.histogram import Histogram
 from amiguard.interruption import Interruption
@@ -22,9 +24,6 @@ from amiguard.model import Ban, Drops, Origin, Target
 from amiguard.placement import Placement
 from amiguard.ports import Clock, Firewall, Interference, Notifier, Saved
 from amiguard.recorder import Recorder
-
-BATCH = 200
-"""Bans a transaction: together with their log lines a few milliseconds, then the loop breathes."""
 
 FULL = {ENOMEM, ENFILE, ENOSPC}
 """The kernel has no room: to lay everything out anew would not help, and what is in force stays so."""
@@ -45,7 +44,8 @@ class Enforcement:
     def __init__(
         self, firewall: Firewall, recorder: Recorder, notifiers: Sequence[Notifier], journal: Journal, clock: Clock
     ) -> None:
-        self.waiting: dict[Target, Ban] = {}
+        self._backlog = Backlog()
+        self.waiting = self._backlog.waiting
         self.ledger = Ledger(recorder, notifiers, journal, clock)
         self.active = self.ledger.active
         self.history = self.ledger.history
@@ -55,7 +55,6 @@ class Enforcement:
         self.placement = Placement(firewall, journal, clock)
         self._journal = journal
         self._clock = clock
-        self._batch = BATCH
         self._ends = self.ledger.ends
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -82,10 +81,10 @@ class Enforcement:
         return target in self.active or target in self.waiting
 
     def submit(self, ban: Ban) -> None:
-        """Take a decided ban; the kernel gets it in the next step of the loop."""
-        if len(self.waiting) < MAX_BANS:
-            self.waiting[ban.target] = ban
-            self._wake.set()
+        """Take a decided ban. The kernel gets it before this returns, unless others wait for it or it refuses."""
+        if not self._enforced_at_once(ban):
+            self._backlog.add(ban)
+        self._wake.set()
 
     async def start(self, allow: Sequence[Target], saved: Saved) -> None:
         """Lay out the firewall with what is allowed and every ban that still runs.
@@ -111,7 +110,8 @@ class Enforcement:
         bans = [ban for ban in saved.bans if not self.holds(ban.target) or self._is_nameless(ban.target)]
         self.ledger.adopt(dataclasses.replace(saved, bans=bans))
         for ban in bans:
-            self.submit(ban)
+            self._backlog.add(ban)
+        self._wake.set()
 
     def recall(self, ban: Ban) -> None:
         """Take up a ban that is in the kernel already, and that nobody else remembers."""
@@ -136,12 +136,11 @@ class Enforcement:
     async def flush(self) -> bool:
         """Put one batch of what waits into the kernel; tell whether the kernel took it."""
         async with self._one_at_a_time:
-            batch = self._next_batch()
+            batch = self._backlog.batch(self._clock())
             if not await self._enforce(batch):
                 return False
             for ban in batch:
-                if self.waiting.get(ban.target) is ban:  # else it was replaced meanwhile
-                    del self.waiting[ban.target]
+                if self._backlog.done(ban):
                     self._acknowledged(ban)
             return True
 
@@ -215,24 +214,28 @@ class Enforcement:
     def _decided(self) -> list[Ban]:
         return [*self.active.values(), *self.waiting.values()]
 
-    def _next_batch(self) -> list[Ban]:
-        """Return the next bans for the kernel, without those whose time ran out while it refused."""
+    def _enforced_at_once(self, ban: Ban) -> bool:
+        """Put a ban into the kernel in this very step of the loop: in a crowd of other tasks, each further one would
+        take milliseconds. False: it can't be, and `run` does it; what is refused it tries again, and tells."""
         now = self._clock()
-        batch = []
-        for ban in list(islice(self.waiting.values(), self._batch)):
-            if ban.remaining(now) == 0:
-                del self.waiting[ban.target]
-            else:
-                batch.append(ban)
-        return batch
+        if self.waiting or self.failing or self._one_at_a_time.locked() or ban.remaining(now) == 0:
+            return False
+        began = time.monotonic()
+        try:
+            if len(self.active) >= MAX_BANS or not self.firewall.ban_at_once(ban, now):
+                return False
+        except FirewallError:
+            return False
+        self.latency.observe(time.monotonic() - began)
+        self._acknowledged(ban)
+        return True
 
     async def _enforce(self, batch: Sequence[Ban]) -> bool:
-        loop = asyncio.get_running_loop()
         try:
             await self._make_room(len(batch))
-            began = loop.time()
+            began = time.monotonic()
             await self.firewall.ban(batch, self._clock())
-            self.latency.observe(loop.time() - began)
+            self.latency.observe(time.monotonic() - began)
         except FirewallError as error:
             self._journal.write(
                 Action.FIREWALL_FAILED,
@@ -242,18 +245,12 @@ class Enforcement:
             )
             self.placement.failing = str(error)
             if error.errno in FULL:
-                self._try_fewer(batch)
+                self._backlog.try_fewer(len(batch))
                 return False
             return await self.placement.repair(self._decided())
-        self._batch = BATCH
+        self._backlog.try_all()
         self.placement.failing = ""
         return True
-
-    def _try_fewer(self, batch: Sequence[Ban]) -> None:
-        """Put in as many as there is room for, and let none that finds no room keep others waiting."""
-        self._batch = max(1, len(batch) // 2)
-        if len(batch) == 1:
-            self.waiting[batch[0].target] = self.waiting.pop(batch[0].target)
 
     async def _make_room(self, count: int) -> None:
         surplus = len(self.active) + count - MAX_BANS

@@ -87,6 +87,9 @@ class Firewall(Protocol):
         """Drop these targets until their `until`; a target that is banned already gets the new end and strength, and is
         never let through in between."""
 
+    def ban_at_once(self, ban: Ban, now: Timestamp) -> bool:
+        """Do as `ban` in this very step of the loop; False: that can't be, and nothing was done."""
+
     async def unban(self, targets: Sequence[Target]) -> None:
         """Let these targets through again; one that is not banned is no error."""
 

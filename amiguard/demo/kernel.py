@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from amiguard.demo.namespaces import Namespace
 from amiguard.firewalls.layout import COUNTER
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import ATTRIBUTE, NFGENMSG, Message, attributes
 from amiguard.firewalls.nftcounters import counted, read_counter
 from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, NFPROTO_INET

@@ -19,7 +19,8 @@ from amiguard.firewalls.elements import (
     upsert,
 )
 from amiguard.firewalls.layout import banned_set, kept_of, lookups
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftcounters import NOTHING, counted_by_element, read_element, with_counter
 from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, list_elements, list_sets, set_name
@@ -37,6 +38,9 @@ READINGS = 3
 
 Packed = dict[Kept, dict[bytes, bytes]]
 """Elements by set and key."""
+
+Place = tuple[Target, Kept, bytes]
+"""Where a target may be: in which set, by which key."""
 
 
 class BanSets:
@@ -115,22 +119,21 @@ class BanSets:
                 await asyncio.sleep(0)
             last = {ban.target: ban for ban in bans[begin : begin + size] if ban.remaining(now) != 0}
             known = {} if fresh else await self.drops(list(last))
-            packed: Packed = {}
-            gone: Packed = {}
-            for ban in last.values():
-                kept, key = place_of(ban.target, ban.absolute)
-                one = element(key, ban.remaining(now))
-                if self._counters:
-                    one = with_counter(one, known.get(ban.target, NOTHING))
-                packed.setdefault(kept, {})[key] = one
-                if not fresh:
-                    self._take_out(gone, ban.target, not ban.absolute)
-            if packed:
-                change = add if fresh else upsert
-                messages = self._growth(packed)
-                for kept, elements in packed.items():
-                    messages += change(self.table, banned_set(kept).name, elements.values())
-                await self._netlink.commit(messages + self._removals(gone))
+            if last:
+                await self._netlink.commit(self._changes(last.values(), now, known, fresh=fresh))
+
+    def put_at_once(self, ban: Ban, now: Timestamp) -> bool:
+        """Do as `put` in this very step; False: nothing was done, for another call is under way."""
+        if ban.remaining(now) == 0:
+            return True
+        known: Mapping[Target, Drops] = {}
+        if self._counters:
+            places = self._places([ban.target])
+            answers = self._netlink.ask_at_once(self._questions(places))
+            if answers is None:
+                return False
+            known = _found(places, answers)
+        return self._netlink.commit_at_once(self._changes([ban], now, known, fresh=False))
 
     async def remove(self, targets: Sequence[Target]) -> None:
         """Take these targets out, of whatever strength their bans are; who is in no set is no error.
@@ -150,16 +153,38 @@ class BanSets:
 
     async def drops(self, targets: Sequence[Target]) -> Mapping[Target, Drops]:
         """Return what was dropped of each of these that is banned, since then; nothing without `counters`."""
-        places = [(target, *place_of(target, absolute)) for target in targets for absolute in (True, False)]
+        places = self._places(targets) if self._counters else []
         found: dict[Target, Drops] = {}
-        for begin in range(0, len(places) if self._counters else 0, READ_AT_ONCE):
+        for begin in range(0, len(places), READ_AT_ONCE):
             part = places[begin : begin + READ_AT_ONCE]
-            asked = [read_element(self.table, banned_set(kept).name, key) for _, kept, key in part]
-            for (target, _, _), answer in zip(part, await self._netlink.ask(asked), strict=True):
-                told = None if isinstance(answer, Refused) else counted_by_element(answer[0])
-                if told is not None:
-                    found[target] = told
+            found |= _found(part, await self._netlink.ask(self._questions(part)))
         return found
+
+    def _changes(
+        self, bans: Iterable[Ban], now: Timestamp, known: Mapping[Target, Drops], *, fresh: bool
+    ) -> list[Message]:
+        """Return what puts bans of different targets into their sets; `known` is what was counted of them before."""
+        packed: Packed = {}
+        gone: Packed = {}
+        for ban in bans:
+            kept, key = place_of(ban.target, ban.absolute)
+            one = element(key, ban.remaining(now))
+            if self._counters:
+                one = with_counter(one, known.get(ban.target, NOTHING))
+            packed.setdefault(kept, {})[key] = one
+            if not fresh:
+                self._take_out(gone, ban.target, not ban.absolute)
+        change = add if fresh else upsert
+        messages = self._growth(packed)
+        for kept, elements in packed.items():
+            messages += change(self.table, banned_set(kept).name, elements.values())
+        return messages + self._removals(gone)
+
+    def _places(self, targets: Iterable[Target]) -> list[Place]:
+        return [(target, *place_of(target, absolute)) for target in targets for absolute in (True, False)]
+
+    def _questions(self, places: Iterable[Place]) -> list[Message]:
+        return [read_element(self.table, banned_set(kept).name, key) for _, kept, key in places]
 
     def _take_out(self, gone: Packed, target: Target, absolute: bool) -> None:
         kept, key = place_of(target, absolute)
@@ -180,3 +205,13 @@ class BanSets:
             return []
         self.kept.update(wanted)
         return lookups(self.table, self.kept)
+
+
+def _found(places: Iterable[Place], answers: Iterable[list[bytes] | Refused]) -> dict[Target, Drops]:
+    """Return what the kernel has counted of those that are there."""
+    found = {}
+    for (target, _, _), answer in zip(places, answers, strict=True):
+        told = None if isinstance(answer, Refused) else counted_by_element(answer[0])
+        if told is not None:
+            found[target] = told
+    return found

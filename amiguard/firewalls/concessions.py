@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from errno import EINVAL, ENOENT, EOPNOTSUPP
 
-from amiguard.firewalls.netlink import Refused
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.treatment import Treatment
 

@@ -23,7 +23,8 @@ from collections.abc import Collection
 from errno import EINVAL, ENOENT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import NFGENMSG, NLA_F_NESTED, Message, attribute, attributes
 from amiguard.model import Network, Target, network_of
 

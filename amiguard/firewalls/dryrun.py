@@ -45,6 +45,10 @@ class DryRun:
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         """Do nothing: the caller's log line says that this is a dry run."""
 
+    def ban_at_once(self, ban: Ban, now: Timestamp) -> bool:  # noqa: ARG002 -- nothing is put anywhere
+        """Do nothing, as `ban`."""
+        return True
+
     async def unban(self, targets: Sequence[Target]) -> None:
         """Do nothing: nobody is dropped."""
 

@@ -22,7 +22,8 @@ from typing import NamedTuple
 from amiguard.errors import FirewallError
 from amiguard.firewalls.elements import add, element, remove, upsert
 from amiguard.firewalls.layout import FEEDS, REFUSED, replaced
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftcounters import counted, delete_counter, new_counter, read_counter
 from amiguard.firewalls.nftexpressions import AddressSet, count, goto, source_in

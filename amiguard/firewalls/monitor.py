@@ -20,7 +20,8 @@ from errno import ENOBUFS
 from amiguard.errors import FirewallError
 from amiguard.firewalls.elements import listed, target_at
 from amiguard.firewalls.layout import kept_of
-from amiguard.firewalls.netlink import NETLINK_NETFILTER, RECEIVE, SOL_NETLINK, Netlink, Refused
+from amiguard.firewalls.netlink import NETLINK_NETFILTER, RECEIVE, SOL_NETLINK, Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import NFGENMSG, Answer, answers, attributes
 from amiguard.firewalls.nftmessages import (
     NFTA_GEN_ID,

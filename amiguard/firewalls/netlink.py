@@ -9,26 +9,14 @@ Source: Linux net/netfilter/nfnetlink.c (nfnetlink_rcv_batch) and include/uapi/l
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from errno import EINTR, ETIMEDOUT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.netlinkformat import (
-    HEADER,
-    NLM_F_DUMP,
-    NLM_F_DUMP_INTR,
-    NLM_F_REQUEST,
-    NLMSG_DONE,
-    NLMSG_ERROR,
-    Answer,
-    Message,
-    answers,
-    outcome,
-    request,
-    transaction,
-)
+from amiguard.firewalls.netlinkcalls import Listing, Questions, Refused, Transaction
+from amiguard.firewalls.netlinkformat import Answer, Message, answers, transaction
 
 NETLINK_NETFILTER = 12
 SOL_NETLINK = 270
@@ -42,17 +30,6 @@ SEQUENCE_LIMIT = 1 << 31
 DUMP_ATTEMPTS = 10
 PATIENCE = 5.0
 """Seconds. The kernel answers inside send(); whoever waits longer than this waits for an answer that was lost."""
-
-
-class Refused(FirewallError):
-    """The kernel rolled a transaction back, or refused a dump.
-
-    `message` is the one that it did not take; None: it took none at all (privilege, or the whole subsystem missing)."""
-
-    def __init__(self, code: int, message: Message | None, text: str) -> None:
-        what = message.what if message else "any change"
-        super().__init__(f"the kernel refused {what}: {os.strerror(code)}" + f" ({text})" * bool(text), code)
-        self.message = message
 
 
 class Netlink:
@@ -84,10 +61,20 @@ class Netlink:
             FirewallError: it could not be sent, or its answer was lost: it may or may not be done.
         """
         async with self._lock:
-            begin = self._take_sequences(len(messages) + 2)
-            used = self._send(transaction(self._subsystem, messages, begin))
-            await self._acknowledged(used, messages, begin)
+            used, call = self._begin(messages)
+            while not call.take(await self._receive(used)):
+                pass
             self.commits += 1
+
+    def commit_at_once(self, messages: Sequence[Message]) -> bool:
+        """Do as `commit` in this very step; False: nothing was done, for another call is under way."""
+        if self._lock.locked():
+            return False
+        used, call = self._begin(messages)
+        while not call.take(self._received(used)):
+            pass
+        self.commits += 1
+        return True
 
     async def dump(
         self, message: Message, wanted: Callable[[bytes], bool] | None = None, attempts: int = DUMP_ATTEMPTS
@@ -99,13 +86,12 @@ class Netlink:
         """
         async with self._lock:
             for _ in range(attempts):
-                sequence = self._take_sequences(1)
-                length = HEADER.size + len(message.body)
-                flags = NLM_F_REQUEST | NLM_F_DUMP
-                used = self._send(HEADER.pack(length, message.kind, flags, sequence, 0) + message.body)
-                listed = await self._listed(used, message, sequence, wanted)
-                if listed is not None:
-                    return listed
+                listing = Listing(message, self._take_sequences(1), wanted)
+                used = self._send(listing.data)
+                while not listing.take(await self._receive(used)):  # noqa: ASYNC110 -- the next part is ready when asked
+                    await asyncio.sleep(0)
+                if not listing.interrupted:
+                    return listing.bodies
             raise FirewallError(f"{message.what} changed while it was being read", EINTR)
 
     async def ask(self, messages: Sequence[Message]) -> list[list[bytes] | Refused]:
@@ -117,66 +103,30 @@ class Netlink:
             FirewallError: they could not be sent, or answers were lost.
         """
         async with self._lock:
-            first = self._take_sequences(len(messages))
-            answered: dict[int, list[bytes] | Refused] = {}
-            bodies: dict[int, list[bytes]] = {first + number: [] for number in range(len(messages))}
-            used = self._send(b"".join(map(request, messages, bodies)))
-            while len(answered) < len(messages):
-                for answer in await self._receive(used):
-                    if answer.sequence not in bodies:
-                        continue
-                    if answer.kind != NLMSG_ERROR:
-                        bodies[answer.sequence].append(answer.body)
-                        continue
-                    code, text = outcome(answer)
-                    refused = Refused(code, messages[answer.sequence - first], text) if code else None
-                    answered[answer.sequence] = refused or bodies[answer.sequence]
-            return [answered[sequence] for sequence in bodies]
+            call = Questions(messages, self._take_sequences(len(messages)))
+            used = self._send(call.data)
+            while not call.take(await self._receive(used)):
+                pass
+            return call.answers()
+
+    def ask_at_once(self, messages: Sequence[Message]) -> list[list[bytes] | Refused] | None:
+        """Do as `ask` in this very step; None: nothing was done, for another call is under way."""
+        if self._lock.locked():
+            return None
+        call = Questions(messages, self._take_sequences(len(messages)))
+        used = self._send(call.data)
+        while not call.take(self._received(used)):
+            pass
+        return call.answers()
 
     async def close(self) -> None:
         """Free the socket once the calls that wait have their answers; the next call would open a new one."""
         async with self._lock:
             self._close()
 
-    async def _acknowledged(self, used: socket.socket, messages: Sequence[Message], begin: int) -> None:
-        """Wait for the outcome of the transaction that started at sequence number `begin`.
-
-        Only the last message asks for an acknowledgement: errors come unasked and, in their order, before it. A refusal
-        of the whole transaction (no privilege, the commit itself failed) is reported against its first header."""
-        last, end = begin + len(messages), begin + len(messages) + 1
-        refused: Refused | None = None
-        while True:
-            for answer in await self._receive(used):
-                if answer.kind != NLMSG_ERROR or not begin <= answer.sequence <= end:
-                    continue
-                code, text = outcome(answer)
-                whole = answer.sequence in (begin, end)
-                if code and refused is None:
-                    refused = Refused(code, None if whole else messages[answer.sequence - begin - 1], text)
-                if refused and (whole or answer.sequence == last):
-                    raise refused
-                if answer.sequence == last:
-                    return
-
-    async def _listed(
-        self, used: socket.socket, message: Message, sequence: int, wanted: Callable[[bytes], bool] | None
-    ) -> list[bytes] | None:
-        """Collect one dump; None: it was interrupted by a change and is worthless."""
-        bodies: list[bytes] = []
-        interrupted = False
-        while True:
-            for answer in await self._receive(used):
-                if answer.sequence != sequence:
-                    continue
-                interrupted = interrupted or bool(answer.flags & NLM_F_DUMP_INTR)
-                if answer.kind == NLMSG_ERROR:
-                    code, text = outcome(answer)
-                    raise Refused(code, message, text)
-                if answer.kind == NLMSG_DONE:
-                    return None if interrupted else bodies
-                if wanted is None or wanted(answer.body):
-                    bodies.append(answer.body)
-            await asyncio.sleep(0)  # the kernel has the next part ready whenever it is asked
+    def _begin(self, messages: Sequence[Message]) -> tuple[socket.socket, Transaction]:
+        begin = self._take_sequences(len(messages) + 2)
+        return self._send(transaction(self._subsystem, messages, begin)), Transaction(messages, begin)
 
     def _take_sequences(self, count: int) -> int:
         if self._sequence > SEQUENCE_LIMIT:
@@ -188,7 +138,7 @@ class Netlink:
     def _send(self, data: bytes) -> socket.socket:
         try:
             if self._socket is None:
-                self._socket = _open()
+                self._socket = open_netlink()
             self._socket.send(data)
         except OSError as error:
             self._lose()
@@ -197,19 +147,30 @@ class Netlink:
         return self._socket
 
     async def _receive(self, used: socket.socket) -> Iterator[Answer]:
-        try:
+        with self._losing():
             try:
                 data = await asyncio.to_thread(used.recv, RECEIVE) if self._aside else used.recv(RECEIVE)
             except BlockingIOError:
                 async with asyncio.timeout(self._patience):
                     data = await asyncio.get_running_loop().sock_recv(used, RECEIVE)
+            return answers(data)
+
+    def _received(self, used: socket.socket) -> Iterator[Answer]:
+        """Return what the kernel has answered: it does so inside send()."""
+        with self._losing():
+            return answers(used.recv(RECEIVE))
+
+    @contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Throw the socket away after a fault."""
+        try:
+            yield
         except TimeoutError:
             self._lose()
             raise FirewallError(f"the kernel did not answer within {self._patience} s", ETIMEDOUT) from None
         except OSError as error:
             self._lose()
             raise FirewallError(f"the kernel's answer was lost: {error.strerror}", error.errno or 0) from error
-        return answers(data)
 
     def _close(self) -> None:
         if self._socket is not None:
@@ -221,7 +182,8 @@ class Netlink:
         self.lost.set()
 
 
-def _open() -> socket.socket:
+def open_netlink() -> socket.socket:
+    """Return a new socket that never blocks, and that nobody but the kernel can send to."""
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
     try:
         opened.setblocking(False)

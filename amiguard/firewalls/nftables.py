@@ -17,7 +17,8 @@ from amiguard.firewalls.elements import SINGLE, Kept, element, place_of, upsert
 from amiguard.firewalls.feedsets import FeedSets
 from amiguard.firewalls.layout import COUNTER, allowances, banned_set, layout
 from amiguard.firewalls.monitor import Monitor
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftcounters import counted, read_counter
 from amiguard.firewalls.nftexpressions import FAMILIES
@@ -135,6 +136,11 @@ class Nftables:
         transactions, but each target in one: it is never let through in between."""
         with explaining(self._table):
             await self._bans.put(bans, now, fresh=False)
+
+    def ban_at_once(self, ban: Ban, now: Timestamp) -> bool:
+        """Do as `ban` in this very step; False: nothing was done, for another call is under way."""
+        with explaining(self._table):
+            return self._bans.put_at_once(ban, now)
 
     async def unban(self, targets: Sequence[Target]) -> None:
         """Let these targets through again. The ban of a network that holds one of them is another ban, and stays."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from errno import EINVAL, EOPNOTSUPP
 
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, Kind, TableFlag, delete_table, kind_of, new_table
 

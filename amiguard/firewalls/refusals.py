@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.netlink import Refused
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.nftmessages import Kind, kind_of
 
 NEWCHAIN = kind_of(Kind.NEWCHAIN)

@@ -66,6 +66,8 @@ class RecordingFirewall:
     absolute: set[Target] = field(default_factory=set)
     interrupted: list[Target] = field(default_factory=list)
     broken: bool = False
+    busy: bool = False
+    """Whether nothing is done at once, as if other calls were always under way."""
     enforces: bool = True
     starts: int = 0
     transactions: int = 0
@@ -88,9 +90,14 @@ class RecordingFirewall:
         await asyncio.sleep(0)
         self._check()
         self.transactions += 1
-        self.dropped |= {ban.target: ban.remaining(now) for ban in bans}
-        for ban in bans:
-            (self.absolute.add if ban.absolute else self.absolute.discard)(ban.target)
+        self._put(bans, now)
+
+    def ban_at_once(self, ban: Ban, now: Timestamp) -> bool:
+        self._check()
+        if not self.busy:
+            self.transactions += 1
+            self._put([ban], now)
+        return not self.busy
 
     async def unban(self, targets: Sequence[Target]) -> None:
         await asyncio.sleep(0)
@@ -126,6 +133,11 @@ class RecordingFirewall:
 
     async def close(self) -> None:
         pass
+
+    def _put(self, bans: Sequence[Ban], now: Timestamp) -> None:
+        self.dropped |= {ban.target: ban.remaining(now) for ban in bans}
+        for ban in bans:
+            (self.absolute.add if ban.absolute else self.absolute.discard)(ban.target)
 
     def _check(self) -> None:
         if self.broken:
@@ -204,6 +216,7 @@ class World:
         guard = self.guard()
         await guard.start()
         task = asyncio.create_task(guard.run())
+        await asyncio.sleep(0)
         try:
             yield guard
         finally:

@@ -100,6 +100,26 @@ async def test_of_two_bans_of_one_target_in_a_call_the_later_counts(wire: Wire, 
     assert wire.elements("banned6")[V6]["timeout"] == 60
 
 
+@pytest.mark.parametrize("counters", [False, True])
+async def test_a_ban_at_once_stands_before_anything_else_runs_and_gives_way_to_a_call_that_is_under_way(
+    wire: Wire, counters: bool
+) -> None:
+    firewall = Nftables(counters=counters)
+    try:
+        await firewall.start([], [], 0)
+        async with firewall._netlink._lock:
+            assert not firewall.ban_at_once(ban(V4), 0)
+        await wire.passes(V4)
+        assert firewall.ban_at_once(ban(V4), 0)
+        assert firewall.ban_at_once(ban(V4_NEIGHBOUR, absolute=True), 0)
+        await wire.dropped(V4)
+        await wire.dropped(V4_NEIGHBOUR)
+        assert firewall.ban_at_once(ban(V4_NEIGHBOUR, absolute=False), 0)
+        await wire.dropped(V4_NEIGHBOUR)
+    finally:
+        await firewall.close()
+
+
 async def test_allow_beats_ban(wire: Wire) -> None:
     firewall = Nftables()
     bans = [ban(V4), ban(V4_NEIGHBOUR), ban(V6), ban(V6_NEIGHBOUR), ban("192.0.2.0/24"), ban("2001:db8::/64")]

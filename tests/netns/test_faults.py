@@ -11,7 +11,8 @@ import pytest
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.elements import element, upsert
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftables import Nftables
 from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, delete_table, list_sets, new_table
@@ -47,6 +48,14 @@ async def test_an_answer_that_never_comes_ends_in_an_error_and_the_next_call_wor
         await firewall.ban([ban(V4)], 0)
     assert raised.value.errno == ETIMEDOUT
     assert time.monotonic() - began < 2
+    await firewall.ban([ban(V4)], 0)
+    await wire.dropped(V4)
+
+
+async def test_a_ban_at_once_waits_for_no_answer(wire: Wire, firewall: Nftables) -> None:
+    swallow_answers(opened(firewall))
+    with pytest.raises(FirewallError, match="answer was lost"):
+        firewall.ban_at_once(ban(V4), 0)
     await firewall.ban([ban(V4)], 0)
     await wire.dropped(V4)
 

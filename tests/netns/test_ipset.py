@@ -15,7 +15,7 @@ from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import sets as ipset_sets
 from amiguard.firewalls.ipset.firewall import Ipset
 from amiguard.firewalls.ipset.rules import NetlinkRules
-from amiguard.firewalls.netlink import Refused
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import PortRange, Target

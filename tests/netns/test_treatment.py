@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.netlink import Refused
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.nftables import Nftables, probe
 from amiguard.firewalls.treatment import NO_ANSWERS, NO_REJECT, Treatment

@@ -18,12 +18,23 @@ from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, RecordingFirewall, RecordingStore, World, attack, chan_sip, guess
 
 
-async def test_the_fifth_failure_bans_in_kernel_log_store_and_mail_in_this_order() -> None:
+async def test_the_fifth_failure_bans_in_the_kernel_before_anything_else_runs() -> None:
     world = World()
     async with world.running() as guard:
         attack(guard, times=4)
         assert not world.firewall.dropped
         attack(guard, times=1)
+
+        assert world.firewall.dropped == {ATTACKER: 60_000}
+        assert [line.action for line in world.journal.lines[-2:]] == [Action.FAILURE, Action.BAN]
+        assert not guard.administration.status()["bans"]["waiting"]  # type: ignore[index]
+        await until(lambda: bool(world.store.changes))
+
+
+async def test_a_ban_that_has_to_wait_is_in_kernel_log_store_and_mail_in_this_order() -> None:
+    world = World(firewall=RecordingFirewall(busy=True))
+    async with world.running() as guard:
+        attack(guard)
         assert world.journal.count(Action.BAN) == 0, "not before the kernel's acknowledgement"
         await until(lambda: bool(world.store.changes))
 
@@ -83,12 +94,12 @@ async def test_who_goes_on_by_datagrams_is_cut_off_absolutely_in_the_end_and_thi
             await until(lambda expected=turn + 1: len(world.firewall.interrupted) == expected)  # type: ignore[misc]
             world.now += BITES_AFTER + 1
             attack(guard, times=1)
-        await until(lambda: world.journal.count(Action.BAN_ESCALATED) == 1)
+        await until(lambda: guard.administration.find(ATTACKER) == world.store.changes[-1])
 
+        assert world.journal.count(Action.BAN_ESCALATED) == 1
         assert world.firewall.absolute == {ATTACKER}
         assert world.journal.count(Action.BAN) == 1
         assert len(world.notifier.notices) == 1
-        assert guard.administration.find(ATTACKER) == world.store.changes[-1]
         ban = world.store.changes[-1]
         assert isinstance(ban, Ban)
         assert ban.absolute
@@ -202,6 +213,7 @@ async def test_a_firewall_that_somebody_flushed_is_laid_out_anew_with_every_ban(
             raise FirewallError("no such table", 2)
 
         world.firewall.dropped.clear()
+        world.firewall.busy = True
         world.firewall.ban = vanished  # type: ignore[method-assign]  # the table is gone
         attack(guard, "192.0.2.2")
         await until(lambda: guard.administration.find(Target("192.0.2.2")) is not None)
@@ -376,7 +388,7 @@ async def test_bans_that_were_to_make_room_still_end_when_the_kernel_would_not_l
 
 
 async def test_waiting_bans_go_into_the_kernel_in_few_transactions() -> None:
-    world = World()
+    world = World(firewall=RecordingFirewall(busy=True))
     async with world.running() as guard:
         for i in range(2000):
             attack(guard, f"10.0.{i >> 8}.{i & 255}")
@@ -389,6 +401,7 @@ async def test_what_is_decided_when_the_daemon_stops_still_reaches_kernel_and_st
     world = World()
     guard = world.guard()
     await guard.start()
+    world.firewall.busy = True
     attack(guard)
     await guard.close()
 

@@ -11,7 +11,8 @@ from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET
 from amiguard.firewalls.ipset.legacy import PROGRAM
 from amiguard.firewalls.ipset.refusals import MISSING, explained
 from amiguard.firewalls.ipset.rules import NetlinkRules
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 
 
 async def probe() -> str:

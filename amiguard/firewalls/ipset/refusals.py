@@ -6,7 +6,7 @@ from errno import EEXIST, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset.format import REFUSALS
-from amiguard.firewalls.netlink import Refused
+from amiguard.firewalls.netlinkcalls import Refused
 
 MISSING = frozenset({EOPNOTSUPP, EPROTONOSUPPORT, ENOENT})
 """What the kernel answers that has no nf_tables, or does not know xtables' matches in it."""

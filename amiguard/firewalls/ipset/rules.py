@@ -29,7 +29,8 @@ from amiguard.firewalls.ipset.xtables import (
     to_ports,
     verdict,
 )
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import NFGENMSG, Message, attributes
 from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, NFTA_GEN_ID, get_generation
 from amiguard.model import Drops, PortRange

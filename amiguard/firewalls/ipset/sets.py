@@ -10,7 +10,8 @@ from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.names import BAN_SETS, SIZE, SetName, sizes, spare
 from amiguard.firewalls.ipset.refusals import explained
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.model import Ban
 

@@ -20,7 +20,8 @@ from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.format import LONGEST, NFNL_SUBSYS_IPSET, Key
 from amiguard.firewalls.ipset.holdings import FOREVER, Holdings
 from amiguard.firewalls.ipset.names import BAN_SETS, targets_at
-from amiguard.firewalls.netlink import Netlink, Refused
+from amiguard.firewalls.netlink import Netlink
+from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.model import Ban, Target, Timestamp
 from amiguard.ports import Interference
 
