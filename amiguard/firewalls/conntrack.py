@@ -10,14 +10,15 @@ as long as they live they take up what this server still has to say to him: with
 that it repeats would begin a conversation, in which he might answer (tests/netns/test_strengths.py).
 
 The table is read and searched here, although the kernel could delete by a filter (CTA_FILTER, Linux 6.10): for IPv6
-that filter is inverted, at least up to 6.18, and deletes everybody else's entries; and it searches the whole table in
-one system call, 60 ms among 100,000 entries, in which no event is read.
+that filter is inverted, at least up to 6.18, and deletes everybody else's entries. It is read in a thread: the kernel
+walks over 262,144 buckets in one system call, 3 ms even where the table is empty, in which no event would be read.
 
 Source: Linux net/netfilter/nf_conntrack_netlink.c and include/uapi/linux/netfilter/nfnetlink_conntrack.h."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Collection
 from errno import EINVAL, ENOENT
@@ -51,10 +52,10 @@ class Conntrack:
     """The kernel's connection tracking. Needs CAP_NET_ADMIN."""
 
     def __init__(self) -> None:
-        self._netlink = Netlink(NFNL_SUBSYS_CTNETLINK)
+        self._netlink = Netlink(NFNL_SUBSYS_CTNETLINK, aside=True)
 
     async def end(self, targets: Collection[Target]) -> None:
-        """Delete the entries of UDP that lead from here to these targets. Takes some 6 µs an entry in the table.
+        """Delete the entries of UDP that lead from here to these targets. Takes some 2 µs an entry in the table.
 
         Raises:
             FirewallError: the kernel refused, or can't list its connections.
@@ -89,10 +90,15 @@ class _Search:
 
     def __init__(self, version: int, networks: Collection[Network]) -> None:
         self._source = CTA_IP_SRC[version]
+        starts = {one.network_address.packed[: one.prefixlen // 8] for one in networks}
+        self._may_lead_there = re.compile(b"|".join(map(re.escape, starts)), re.DOTALL).search
+        """Finds nothing in an entry that holds no address of these networks: most are done with it."""
         self._addresses = {one.network_address.packed for one in networks if one.prefixlen == one.max_prefixlen}
         self._networks = [one for one in networks if one.prefixlen < one.max_prefixlen]
 
     def __call__(self, body: bytes) -> bool:
+        if not self._may_lead_there(body):
+            return False
         reply = dict(attributes(dict(attributes(body, NFGENMSG.size)).get(CTA_TUPLE_REPLY, b"")))
         source = dict(attributes(reply.get(CTA_TUPLE_IP, b""))).get(self._source, b"")
         protocol = dict(attributes(reply.get(CTA_TUPLE_PROTO, b""))).get(CTA_PROTO_NUM)

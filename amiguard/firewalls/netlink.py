@@ -36,7 +36,7 @@ class Netlink:
     """A netfilter netlink socket, opened by the first call. One transaction at a time; callers queue."""
 
     def __init__(self, subsystem: int, patience: float = PATIENCE, *, aside: bool = False) -> None:
-        """`aside`: receive in a thread, for the kernel takes its time inside of the call to list a large set."""
+        """`aside`: send and receive in a thread, for the kernel takes its time inside of both to list much."""
         self._aside = aside
         self._subsystem = subsystem
         self._patience = patience
@@ -87,7 +87,7 @@ class Netlink:
         async with self._lock:
             for _ in range(attempts):
                 listing = Listing(message, self._take_sequences(1), wanted)
-                used = self._send(listing.data)
+                used = await asyncio.to_thread(self._send, listing.data) if self._aside else self._send(listing.data)
                 while not listing.take(await self._receive(used)):  # noqa: ASYNC110 -- the next part is ready when asked
                     await asyncio.sleep(0)
                 if not listing.interrupted:
@@ -138,7 +138,7 @@ class Netlink:
     def _send(self, data: bytes) -> socket.socket:
         try:
             if self._socket is None:
-                self._socket = open_netlink()
+                self._socket = _open()
             self._socket.send(data)
         except OSError as error:
             self._lose()
@@ -182,8 +182,7 @@ class Netlink:
         self.lost.set()
 
 
-def open_netlink() -> socket.socket:
-    """Return a new socket that never blocks, and that nobody but the kernel can send to."""
+def _open() -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
     try:
         opened.setblocking(False)

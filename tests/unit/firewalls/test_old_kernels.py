@@ -24,7 +24,7 @@ BAN = Ban(Target("192.0.2.1"), 0, None, Reason.MANUAL)
 @pytest.fixture
 async def kernel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeKernel]:
     kernel = FakeKernel()
-    monkeypatch.setattr(netlink, "open_netlink", kernel.open)
+    monkeypatch.setattr(netlink, "_open", kernel.open)
     monkeypatch.setattr(monitor, "_open", kernel.open)
     yield kernel
     kernel.close()
