@@ -19,6 +19,7 @@ from amiguard.settings.places import Given, gather, given_outside_secrets
 POLICY = (
     *("asterisk_timezone", "maxretry", "findtime", "bantime", "unproven_bantime", "ignoreip"),
     *("bantime_increment", "bantime_factor", "bantime_maxtime", "bantime_jitter", "recidive"),
+    *("protect_registered", "protected_maxretry"),
     *RulesGroup.model_fields,
 )
 """What decides who is banned for how long."""
