@@ -21,7 +21,7 @@ from amiguard.presence import Presence
 from amiguard.rules.networks import without
 from amiguard.rules.rulebook import Rulebook
 from amiguard.rules.sentence import Chance, sentence
-from amiguard.rules.verdict import Alarm
+from amiguard.rules.verdict import Alarm, Verdicts
 from amiguard.undeterred import Undeterred
 
 HARMLESS = frozenset({Signal.CHALLENGE, Signal.SUCCESS})
@@ -124,8 +124,7 @@ class Judge:
         now = self._clock()
         for told in self._chan_sip.release(now):
             self._weigh(told, now)
-        for verdict in self.rules.tick(now):
-            self._carry_out(verdict)
+        self._carry_out(self.rules.tick(now))
 
     def convict(self, failure: Failure, failures: int) -> None:
         """Decide the ban for a failure that was one too many, counted together with those on other servers."""
@@ -134,21 +133,20 @@ class Judge:
         accounts = (failure.account,) if known is None else known.accounts
         ban = ban_of(failure, self.rules.policy, connected=connected, failures=failures, accounts=accounts)
         self.rules.forget(failure.address)
-        self._carry_out(ban)
+        self._carry_out([ban])
 
     def convict_network(self, failure: Failure, offenders: int, *, proven: bool) -> None:
         """Decide the ban of a failure's network, whose offenders were counted together with those on other servers."""
         network = self.rules.networks.network(failure.address)
         policy = self.rules.policy
-        self._carry_out(
-            ban_of(failure, policy, target=network, connected=proven, failures=offenders, reason=Reason.NETWORK)
-        )
+        ban = ban_of(failure, policy, target=network, connected=proven, failures=offenders, reason=Reason.NETWORK)
+        self._carry_out([ban])
 
     def alert(self, failure: Failure, attackers: Sequence[str]) -> None:
         """Hear that the account of a failure is under attack; `attackers` are named where that begins."""
         alarm = self.rules.accounts.told(failure, attackers) if self.rules.accounts is not None else None
         if alarm is not None:
-            self._carry_out(alarm)
+            self._carry_out([alarm])
 
     def _weigh(self, told: Told, now: Timestamp) -> None:
         event, source, at = told
@@ -162,11 +160,10 @@ class Judge:
             return
         if signal is Signal.CHALLENGE:
             failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
-            self.rules.challenged(told, now)
+            self._carry_out(self.rules.challenged(told, now))
         elif signal is Signal.SUCCESS:
             failure = None
-            for verdict in self.rules.logged_in(event, at):
-                self._carry_out(verdict)
+            self._carry_out(self.rules.logged_in(event, at))
         elif event.tampered:
             failure = failure_of(event, row, at, source)  # worse than the attempt that the log may have told of before
         else:
@@ -190,11 +187,14 @@ class Judge:
             self._journal.write(Action.INJECTION, message, failure=failure, failures=count)
         else:
             self._journal.write(Action.FAILURE, failure=failure, failures=count)
-        for verdict in verdicts:
-            self._carry_out(verdict)
+        self._carry_out(verdicts)
         self.share(failure)
 
-    def _carry_out(self, verdict: Ban | Alarm) -> None:
+    def _carry_out(self, verdicts: Verdicts) -> None:
+        for verdict in verdicts:
+            self._conclude(verdict)
+
+    def _conclude(self, verdict: Ban | Alarm) -> None:
         if isinstance(verdict, Alarm):
             self._alert(verdict.action, verdict.text, **verdict.fields)
         elif verdict.reason is Reason.NETWORK:

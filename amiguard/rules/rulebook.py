@@ -91,10 +91,13 @@ class Rulebook:
         protected = self.protected.failures(failure) if sheltered else None
         return self.jail.failures(failure.address) if protected is None else protected
 
-    def challenged(self, told: Told, now: Timestamp) -> None:
+    def challenged(self, told: Told, now: Timestamp) -> Verdicts:
         """Asterisk sent a challenge. One for an account that it does not have follows a probe, which was counted."""
-        if self.scanners is not None and told.event.account not in UNKNOWN and not self._is_phone(told.event, now):
-            self.scanners.challenged(attempt_of(told.event), told, now)
+        scanners = self.scanners
+        if scanners is None or told.event.account in UNKNOWN or self._is_phone(told.event, now):
+            return NOTHING
+        scanners.challenged(attempt_of(told.event), told, now)
+        return self.tick(now) if scanners.full else NOTHING
 
     def answered(self, event: SecurityEvent) -> None:
         """Whoever was challenged answered, rightly or wrongly."""

@@ -37,6 +37,11 @@ class Scanners:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def full(self) -> bool:
+        """Whether more wait than may: it is time to look for what is unanswered."""
+        return len(self._waiting) > WAITING
+
     def challenged(self, key: Key, told: Told, now: Timestamp) -> None:
         """Asterisk sent a challenge, of which we were told at `now`."""
         self._waiting.pop(key, None)
