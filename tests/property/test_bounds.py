@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from types import FunctionType, MethodType
+from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from amiguard import attempts, chansip, jail, presence, undeterred
@@ -26,11 +27,12 @@ FEW = 5
 MOST = 40
 """What nothing may outgrow: a ranked table has up to 32 levels, a jail keeps up to ten names, all else holds `FEW`."""
 
-EVENTS = 300
-POLICY = Policy(
+EVENTS = 500
+STRICT = Policy(
     3, 60_000, 60_000, 60_000, Slow(6, 600_000), Scan(4, 4, 1), Spread(3, 60_000, 2), NetworkBans(3, 3),
     compromise=2, protected_maxretry=8,
 )  # fmt: skip
+PATIENT = Policy(30, 60_000, 60_000, 60_000, spread=Spread(30, 60_000, 0), compromise=2, protected_maxretry=30)
 KINDS = ["ChallengeResponseFailed", "InvalidAccountID", "FailedACL", "ChallengeSent", "SuccessfulAuth"]
 Place = tuple[str, int]
 
@@ -64,30 +66,67 @@ def containers(thing: object, path: str) -> Iterator[Place]:
         yield from containers(getattr(thing, name), f"{path}.{name}")
 
 
-def events(chance: random.Random, variety: int) -> Iterator[SecurityEvent]:
-    """Yield events of strangers and of phones, of few or of many addresses, names and calls."""
-    for _ in range(EVENTS):
-        who = chance.randrange(variety)
+class Crowd(NamedTuple):
+    """Of how many addresses, names and calls a crowd is, and what it does how often in a row."""
+
+    addresses: int
+    names: int
+    calls: int
+    row: int
+    kinds: list[str]
+    """Each row begins with the first."""
+    service: str
+    transport: str
+    sources: list[str]
+    pace: int
+    """Milliseconds between two events, about."""
+
+
+MANY = 5000
+NUMBERS = st.sampled_from([1, 3, MANY])
+CROWDS = st.builds(
+    Crowd, NUMBERS, NUMBERS, NUMBERS, st.sampled_from([1, 5]),
+    st.lists(st.sampled_from(KINDS), min_size=1, max_size=3, unique=True), st.sampled_from(["PJSIP", "SIP", "AMI"]),
+    st.sampled_from(["UDP", "TLS", ""]), st.sampled_from([["ami"], ["log", "security-log", "ami"]]),
+    st.sampled_from([10, 1000, 20_000]),
+)  # fmt: skip
+PHONES = Crowd(MANY, MANY, MANY, 5, ["SuccessfulAuth", "ChallengeResponseFailed"], "PJSIP", "UDP", ["ami"], 10)
+SLOW = Crowd(1, MANY, MANY, 1, ["ChallengeResponseFailed"], "PJSIP", "UDP", ["ami"], 20_000)
+UNDETERRED = Crowd(MANY, 3, MANY, 8, ["ChallengeResponseFailed"], "PJSIP", "UDP", ["ami"], 1000)
+CHAN_SIP = Crowd(MANY, 3, MANY, 1, ["InvalidPassword"], "SIP", "UDP", ["ami"], 10)
+
+
+def events(chance: random.Random, crowd: Crowd) -> Iterator[SecurityEvent]:
+    """Yield what they do."""
+    who, account = 0, ""
+    for number in range(EVENTS):
+        if number % crowd.row == 0:
+            who, account = chance.randrange(crowd.addresses), f"account-{chance.randrange(crowd.names)}"
+        name = crowd.kinds[0] if number % crowd.row == 0 else chance.choice(crowd.kinds[1:] or crowd.kinds)
         yield SecurityEvent(
-            name := chance.choice(KINDS),
-            chance.choice(["PJSIP", "PJSIP", "SIP", "AMI"]),
+            name,
+            crowd.service,
             Address(Target(f"2001:db8:{who % 9:x}::{who:x}" if who % 2 else f"198.18.{who >> 8}.{who & 255}")),
-            5060 + chance.randrange(variety),
-            chance.choice(["UDP", "TLS", ""]),
-            f"account-{chance.randrange(variety)}" * chance.choice([1, 20]),
-            f"call-{chance.randrange(variety)}",
+            5060,
+            crowd.transport,
+            account * crowd.row,
+            f"call-{chance.randrange(crowd.calls)}",
             using_password=name == "SuccessfulAuth",
-            tampered=name != "SuccessfulAuth" and chance.random() < 0.02,
+            tampered=name != "SuccessfulAuth" and chance.random() < 1 / EVENTS,
         )
 
 
-@given(st.integers(0, 2**32), st.sampled_from([3, 20, 2000]), st.sampled_from([10, 1000, 20_000]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32), CROWDS, st.sampled_from([STRICT, PATIENT]))
+@example(1, PHONES, STRICT)
+@example(1, SLOW, PATIENT)
+@example(1, UNDETERRED, STRICT)
+@example(1, CHAN_SIP, STRICT)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("small")
-def test_nothing_that_judges_outgrows_its_bound(seed: int, variety: int, pace: int) -> None:
+def test_nothing_that_judges_outgrows_its_bound(seed: int, crowd: Crowd, policy: Policy) -> None:
     chance, now, bans = random.Random(seed), 1_000_000_000, list[Ban]()
     judge = Judge(
-        POLICY,
+        policy,
         Allowlist(),
         Bans(lambda: now, bans.append),
         journal=SilentJournal(),
@@ -96,9 +135,9 @@ def test_nothing_that_judges_outgrows_its_bound(seed: int, variety: int, pace: i
         chance=lambda _: 0,
         log_followed=True,
     )
-    for event in events(chance, variety):
-        now += chance.randrange(-pace, 4 * pace)
-        judge.observe(event, chance.choice(["ami", "log", "security-log"]))
+    for event in events(chance, crowd):
+        now += chance.randrange(-crowd.pace, 4 * crowd.pace)
+        judge.observe(event, chance.choice(crowd.sources))
         if chance.random() < 0.01:
             judge.release()
 

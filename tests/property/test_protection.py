@@ -16,7 +16,9 @@ from tests.lab.failures import failure
 OFFICE = Address(Target("192.0.2.1"))
 OWN = ("6001", "6002")
 STEPS = st.lists(
-    st.tuples(st.sampled_from([*OWN, "6003", "6004", "6005"]), st.integers(0, 30), st.booleans()), max_size=120
+    st.tuples(st.sampled_from([*OWN, "6003", "6004", "6005"]), st.integers(0, 30), st.booleans()),
+    min_size=20,
+    max_size=120,
 )
 
 
@@ -69,7 +71,7 @@ def test_what_fails_where_phones_are_known_is_counted_as_a_plain_count_would(
             plain = PlainCount(maxretry, protected, findtime)
 
 
-LOGINS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60), st.integers(0, 50)), max_size=200)
+LOGINS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60), st.integers(0, 50)), min_size=20, max_size=200)
 
 
 @given(LOGINS, st.integers(1, 20))

@@ -35,7 +35,9 @@ class Step(NamedTuple):
     connected: bool
 
 
-steps = st.lists(st.builds(Step, st.integers(0, 5), st.integers(0, 30), st.integers(0, 3), st.booleans()), max_size=80)
+steps = st.lists(
+    st.builds(Step, st.integers(0, 5), st.integers(0, 30), st.integers(0, 3), st.booleans()), min_size=10, max_size=80
+)
 """Each at any time: history runs forward, backward and on the spot."""
 
 alone = steps.map(lambda history: [step._replace(who=0) for step in history])
@@ -257,6 +259,7 @@ EVERYTHING = Policy(
     spread=Spread(3, 20, 2),
     networks=NetworkBans(2, 2, 30, 64, 30),
     compromise=2,
+    protected_maxretry=4,
     repeat=Repeat(increment=True, recidive=3, maxtime=None, jitter=3),
 )
 """Small numbers, so that short histories reach every rule."""
