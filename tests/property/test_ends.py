@@ -47,14 +47,14 @@ class Kernel(RecordingFirewall):
     @override
     async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
         await super().ban(bans, now)
-        self._put(bans, now)
+        self._outlasts(bans, now)
 
     @override
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         await super().start(allow, bans, now)
-        self._put(bans, now)
+        self._outlasts(bans, now)
 
-    def _put(self, bans: Sequence[Ban], now: Timestamp) -> None:
+    def _outlasts(self, bans: Sequence[Ban], now: Timestamp) -> None:
         for ban in bans:
             end = inf if ban.until is None else ban.until
             before = self.until.get(ban.target, 0)
