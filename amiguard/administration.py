@@ -23,6 +23,7 @@ from amiguard.offenders import offender
 from amiguard.ports import Clock, Country, Notifier, Source
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
+from amiguard.rules.networks import pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Administration:
         if country is None:
             return {}
         async with self._looking_up:  # the database is for one thread at a time
-            return await asyncio.to_thread(_countries, country, targets)
+            return await asyncio.to_thread(lambda: {one: code for one in targets if (code := country(one))})
 
     async def ban(self, target: Target, bantime: int | None, comment: str, *, force: bool = False) -> Ban:
         """Ban for `bantime` milliseconds (None = permanent); return after the kernel's acknowledgement.
@@ -208,14 +209,16 @@ class Administration:
         ]
 
     async def unban(self, target: Target) -> Ban | None:
-        """Let a target through again and forget its failures; None = it was not banned.
+        """Let a target through again and forget its failures; None = it was not banned. The ban of a network is lifted
+        with all pieces in which it was put in.
 
         Raises:
             FirewallError: the kernel refused.
         """
-        lifted = await self._enforcement.unban([target], Origin.MANUAL)
+        bans = [*self._enforcement.active.values(), *self._enforcement.waiting.values()]
+        lifted = await self._enforcement.unban([target, *pieces(target, bans)], Origin.MANUAL)
         self._judge.rules.forget(target)
-        return lifted[0] if lifted else None
+        return lifted[0]._replace(target=target) if lifted else None
 
     async def unban_all(self) -> int:
         """Let everybody through again; return how many bans that were.
@@ -276,11 +279,6 @@ class Administration:
             drops=drops,
             feed_drops=await self.listing.dropped(),
         )
-
-
-def _countries(country: Country, targets: Sequence[Target]) -> dict[Target, str]:
-    """Look countries up; each lookup reads a file."""
-    return {target: code for target in targets if (code := country(target))}
 
 
 def _why(entry: Allowed) -> str:

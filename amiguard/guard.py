@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import count
 from pathlib import Path
@@ -67,6 +67,8 @@ class Guard:
         self._enforcement.history.keep_times = policy.repeat.recidive > 0
         self.alert = Alerting(notifiers, journal, clock)
         """Tells the administrator of what he should look at."""
+        self.restored: Callable[[], None] = lambda: None
+        """Is told that a store opened late, and that more names are allowed by it."""
         self.presence = Presence(self._recorder.record)
         """Where the edges tell of phones and trunks."""
         self._adoption = Adoption(self._enforcement, self._allowlist, self._recorder, journal, clock)
@@ -276,7 +278,8 @@ class Guard:
 
     def _restore(self, saved: Saved) -> None:
         """Take up what a store that opened late remembers."""
-        self.exemptions.adopt(saved.allowed)
+        self.exemptions.adopt(saved.allowed, saved.names)
+        self.restored()
         self.presence.restore(saved.phones, self._clock())
         bans = [ban for ban in saved.bans if not self._allowlist.holds(ban.target)]
         self._enforcement.restore(dataclasses.replace(saved, bans=bans))

@@ -52,7 +52,8 @@ class Parts:
         self._ami = ami_source(settings, guard, self._trunks.follow, journal, clock)
         self._intake = log_intake(settings, guard, journal, clock)
         self._log = None if self._intake is None else log_source(settings, self._intake, positions, journal, clock)
-        self._watching = Watching(settings, guard.exemptions.set, journal, guard.exemptions.names)
+        self._watching = Watching(settings, guard.exemptions.set, journal, lambda: guard.exemptions.names)
+        guard.restored = self._watching.look_again
         self._feeds = guard.administration.feeds
         self._feeds[:] = feeds_for(settings, guard.listing, journal, clock)
         self._group: asyncio.TaskGroup

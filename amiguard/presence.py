@@ -60,10 +60,9 @@ class Presence:
         return (Phone(address, account, until) for (address, account), until in self._until.items())
 
     def restore(self, phones: Iterable[Phone], now: Timestamp) -> None:
-        """Take up what the store remembers."""
+        """Take up what the store remembers; it is not told again what it told."""
         for phone in phones:
-            if phone.until > now:
-                self.learn(phone, now)
+            self._keep(phone, now)
 
     def logged_in(self, event: SecurityEvent, at: Timestamp) -> None:
         """Learn from an event, if it proves anything."""
@@ -72,22 +71,8 @@ class Presence:
 
     def learn(self, phone: Phone, now: Timestamp) -> None:
         """Believe that an account is at an address. A nameless account is nobody's."""
-        if not phone.account or phone.until <= now:
-            return
-        key = phone[:2]
-        known = self._until.get(key)
-        if known is not None and phone.until < known + PROLONGED_AFTER:
-            self._until.move_to_end(key)
-            return
-        if known is None:
-            self._make_room(phone.account, now)
-            self._accounts.setdefault(phone.address, {})[phone.account] = None
-        addresses = self._addresses.setdefault(phone.account, {})
-        addresses.pop(phone.address, None)
-        addresses[phone.address] = None
-        self._until[key] = phone.until
-        self._until.move_to_end(key)
-        self._remember(phone)
+        if self._keep(phone, now):
+            self._remember(phone)
 
     def prolong(self, address: Address, account: str, now: Timestamp) -> None:
         """Go on believing in a phone that fails on its own account: somebody changed its password, it did not move."""
@@ -140,6 +125,25 @@ class Presence:
         same = (address for address in trunks | self._accounts.keys() if (":" in address) is six)
         found = [address for address in same if ip_address(address) in wanted]
         return [address for address in found if address in trunks or self.is_phone(address, now)]
+
+    def _keep(self, phone: Phone, now: Timestamp) -> bool:
+        """Believe it; return whether that is news."""
+        if not phone.account or phone.until <= now:
+            return False
+        key = phone[:2]
+        known = self._until.get(key)
+        if known is not None and phone.until < known + PROLONGED_AFTER:
+            self._until.move_to_end(key)
+            return False
+        if known is None:
+            self._make_room(phone.account, now)
+            self._accounts.setdefault(phone.address, {})[phone.account] = None
+        addresses = self._addresses.setdefault(phone.account, {})
+        addresses.pop(phone.address, None)
+        addresses[phone.address] = None
+        self._until[key] = phone.until
+        self._until.move_to_end(key)
+        return True
 
     def _make_room(self, account: str, now: Timestamp) -> None:
         while self._until and (len(self._until) >= self._capacity or next(iter(self._until.values())) <= now):

@@ -34,13 +34,17 @@ HOST = ("own address", "gateway", "resolver")
 
 
 class Watching:
-    """Watches what is around this server, and tells who is therefore never banned. `names` are allowed from before."""
+    """Watches what is around this server, and tells who is therefore never banned. `names` are those that stand for
+    somebody already, by what the store remembers."""
 
-    def __init__(self, settings: Settings, tell: Tell, journal: Journal, names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, settings: Settings, tell: Tell, journal: Journal, names: Callable[[], Iterable[str]] = lambda: ()
+    ) -> None:
         self._settings = settings
         self._tell = tell
         self._journal = journal
-        self._told: set[Key] = {(AllowOrigin.NAME, name) for name in names}
+        self._names = names
+        self._told: set[Key] = set()
         self._changed = asyncio.Event()
 
     def reconfigure(self, settings: Settings) -> None:
@@ -48,11 +52,16 @@ class Watching:
         self._settings = settings
         self._changed.set()
 
+    def look_again(self) -> None:
+        """A store that opened late told of more names; those that nobody wants any more are dropped."""
+        self._changed.set()
+
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
             self._changed.clear()
             names, servers = names_of(self._settings), servers_of(self._settings)
+            self._told |= {(AllowOrigin.NAME, name) for name in self._names()}
             self._drop_all_but({key for keys in names.values() for key in keys} | servers.keys() | self._host())
             for (origin, comment), address in servers.items():
                 self._note(origin, comment, [address])

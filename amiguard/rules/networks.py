@@ -7,6 +7,7 @@ attack."""
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_network
 
@@ -91,6 +92,20 @@ def is_offender(failure: Failure, *, banned: bool) -> bool:
 def around(address: Address, prefix: int) -> Target:
     """Return the network of this prefix length that an address lies in."""
     return target_of(ip_network((address, prefix), strict=False))
+
+
+def pieces(network: Target, bans: Iterable[Ban]) -> list[Target]:
+    """Return those bans' targets that are pieces of the ban of a network, in which somebody was spared."""
+    if "/" not in network:
+        return []
+    wanted = network_of(network)
+    found = [ban.target for ban in bans if ban.reason is Reason.NETWORK and ban.target != network]
+    return [target for target in found if subnet(network_of(target), wanted)]
+
+
+def subnet(network: Network, other: Network) -> bool:
+    """Whether one network lies in another."""
+    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]  # of one version
 
 
 def without(network: Target, spared: list[Target]) -> list[Target] | None:

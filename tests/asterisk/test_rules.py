@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from tests.lab.waiting import until
 
 pytestmark = pytest.mark.asterisk
 
-OFFICE, SCANNER, GUESSER, LUCKY = "10.99.180.1", "10.99.180.2", "10.99.180.3", "10.99.180.4"
+OFFICE, SCANNER, GUESSER, LUCKY, SLOW = (f"10.99.180.{number}" for number in range(1, 6))
+PROBER = "10.99.180.6"
 BOTNET = [f"10.99.181.{number}" for number in range(12)]
 PHONES = [str(number) for number in range(8001, 8201)]
 SILENCE = 32
@@ -58,6 +60,9 @@ async def test_scanners_botnets_and_guessed_passwords_are_found_and_an_office_of
         for account in PHONES[:12]:
             await request(asterisk, SCANNER, account, None)
         assert await power_returns(asterisk, OFFICE, PHONES) == [200] * len(PHONES), "after an hour, again"
+        async with asterisk.connect(PROBER) as connection:
+            for account in PHONES[:12]:
+                assert await Phone(connection, account).register("OPTIONS") == 401
         for source in BOTNET:
             await request(asterisk, source, "6001", "guess")
         await request(asterisk, GUESSER, "6002", "pw6002")
@@ -66,9 +71,25 @@ async def test_scanners_botnets_and_guessed_passwords_are_found_and_an_office_of
         assert (attacked["user.name"], attacked["amiguard.addresses"]) == ("6001", 10)
         (guessed,) = await daemon.told("suspected-compromise")
         assert (guessed["user.name"], guessed["source.ip"]) == ("6002", GUESSER)
-        (scan,) = await daemon.told("ban", timeout=SILENCE + 10)
-        assert (scan["source.ip"], scan["event.reason"]) == (SCANNER, "scan")
-        assert addresses(daemon, "ban") == [SCANNER]
+        scans = await daemon.told("ban", 2, timeout=SILENCE + 10)
+        assert [scan["event.reason"] for scan in scans] == ["scan", "scan"]
+        assert sorted(addresses(daemon, "ban")) == [SCANNER, PROBER]
+
+
+async def test_who_stays_below_maxretry_is_caught_with_the_twentieth_guess(asterisk: Asterisk, tmp_path: Path) -> None:
+    async with guarded(asterisk, tmp_path, [asterisk.json_log], BOTH | {"FINDTIME": "1s"}) as daemon:
+        for number in range(20):
+            await request(asterisk, SLOW, "6001", "guess")
+            await daemon.told("failure", number + 1)
+            again = time.monotonic() + 0.27  # so that the fifth guess is more than a second after the first
+            await until(partial(passed, again), what="the time that a patient one waits")
+
+        (ban,) = await daemon.told("ban")
+        assert (ban["source.ip"], ban["amiguard.failures"]) == (SLOW, 20)
+
+
+def passed(moment: float) -> bool:
+    return time.monotonic() > moment
 
 
 async def test_who_guesses_once_in_11_minutes_is_caught_with_the_twentieth_guess(

@@ -45,16 +45,13 @@ class Kernel(RecordingFirewall):
     """Whether it is an administrator who decides now: he may shorten a ban."""
 
     @override
-    async def ban(self, bans: Sequence[Ban], now: Timestamp) -> None:
-        await super().ban(bans, now)
-        self._outlasts(bans, now)
-
-    @override
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         await super().start(allow, bans, now)
-        self._outlasts(bans, now)
+        self._put(bans, now)
 
-    def _outlasts(self, bans: Sequence[Ban], now: Timestamp) -> None:
+    @override
+    def _put(self, bans: Sequence[Ban], now: Timestamp) -> None:
+        super()._put(bans, now)
         for ban in bans:
             end = inf if ban.until is None else ban.until
             before = self.until.get(ban.target, 0)

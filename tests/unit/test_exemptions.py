@@ -101,10 +101,18 @@ async def test_allowed_at_run_time_is_remembered_over_restarts_and_lifts_restore
 async def test_a_store_that_opens_late_brings_its_allowlist_too() -> None:
     world = World()
     world.store.broken = True
-    world.store.saved = Saved(bans=[Ban(ATTACKER, 0, None, Reason.MANUAL)], allowed=[runtime(NETWORK)])
+    office = Target("198.51.100.7")
+    world.store.saved = Saved(
+        bans=[Ban(ATTACKER, 0, None, Reason.MANUAL)],
+        allowed=[runtime(NETWORK)],
+        names=[Resolved("office.example.org", (office,))],
+    )
     async with world.running() as guard:
+        told = asyncio.Event()
+        guard.restored = told.set
         world.store.broken = False
-        await until(lambda: NETWORK in world.firewall.allowed)
+        await until(lambda: {NETWORK, office} <= set(world.firewall.allowed))
+        assert told.is_set()
         assert guard.administration.find(ATTACKER) is None
 
 

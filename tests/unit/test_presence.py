@@ -65,9 +65,11 @@ def test_what_was_stored_comes_back_as_far_as_it_can_still_live() -> None:
     before.logged_in(LOGIN, NOW)
     before.logged_in(LOGIN._replace(account="6002"), NOW + LIFETIME // 2)
 
-    after = Presence()
+    again: list[Phone] = []
+    after = Presence(again.append)
     after.restore(told, NOW + LIFETIME)
     assert [phone.account for phone in after] == ["6002"]
+    assert again == [], "the store knows"
 
 
 def test_one_account_stands_for_a_few_addresses_and_the_newest_count() -> None:

@@ -54,6 +54,7 @@ def test_without_ignoreself_only_names_are_watched() -> None:
 async def test_a_reload_takes_back_what_is_no_longer_wanted_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     now: dict[tuple[AllowOrigin, str], set[Target]] = {}
     history = []
+    before = ["of.yesterday.example.org"]
 
     def tell(origin: AllowOrigin, comment: str, targets: Collection[Target]) -> None:
         now[origin, comment] = set(targets)
@@ -63,7 +64,7 @@ async def test_a_reload_takes_back_what_is_no_longer_wanted_and_nothing_else(mon
         return {"own address": frozenset({"192.0.2.2"}), "gateway": frozenset({"192.0.2.1"})}
 
     monkeypatch.setattr(host, "look", look)
-    watched = Watching(settings(ami_host="192.0.2.5"), tell, RecordingJournal(), ["of.yesterday.example.org"])
+    watched = Watching(settings(ami_host="192.0.2.5"), tell, RecordingJournal(), before.copy)
     task = asyncio.create_task(watched.run())
     try:
         own, ami = (AllowOrigin.SELF, "own address"), (AllowOrigin.SELF, "AMI server 192.0.2.5")
@@ -73,6 +74,9 @@ async def test_a_reload_takes_back_what_is_no_longer_wanted_and_nothing_else(mon
         watched.reconfigure(settings(ami_host="192.0.2.6"))
         await until(lambda: not now[ami])
         assert ("own address", set()) not in history
+        before.append("of.last.week.example.org")
+        watched.look_again()
+        await until(lambda: (AllowOrigin.NAME, "of.last.week.example.org") in now)
         watched.reconfigure(settings(ami_host="192.0.2.6", ignoreself=False))
         await until(lambda: not any(now.values()))
     finally:
