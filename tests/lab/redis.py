@@ -1,4 +1,4 @@
-"""A real Redis of our own, on a Unix socket."""
+"""A real Redis of our own, on a Unix socket; in a namespace also on the network."""
 
 from __future__ import annotations
 
@@ -6,32 +6,43 @@ import asyncio
 import shutil
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from redis import Redis as Client
 from redis.exceptions import RedisError
 
+from tests.lab.netns import NetworkNamespace
 from tests.lab.waiting import until
 
 
 class Redis:
-    """One `redis-server`, with its files in `folder`. It may be ended and started again."""
+    """One `redis-server`, with its files in `folder`. It may be ended and started again. In a `namespace` it listens at
+    an `address` there, on `port`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, namespace: NetworkNamespace | None = None, address: str = "", port: int = 6379
+    ) -> None:
         self.folder = folder
         self.socket = folder / "redis.sock"
+        self.address = f"{address}:{port}"
+        self._namespace = namespace
+        self._network = ["--port", "0"]
+        if namespace is not None:
+            self._network = ["--bind", address, "--port", str(port), "--protected-mode", "no"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}"
+        return f"unix://{self.socket}" if self._namespace is None else f"redis://{self.address}"
 
     async def start(self, *options: str) -> None:
         program = shutil.which("redis-server")
         assert program is not None, "redis-server is not installed"
-        fixed = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
-        self._launch([program, *fixed, *options])
+        fixed = ["--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
+        with nullcontext() if self._namespace is None else self._namespace.entered():
+            self._launch([program, *self._network, *fixed, *options])
         await until(self._answers, 10, "Redis answers")
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> None:
