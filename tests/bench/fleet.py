@@ -1,40 +1,237 @@
-"""How long it takes from the fifth failure on one node of a fleet to the firewalls of all others."""
+"""What a fleet costs: how soon a ban is in all kernels, and what a thousand nodes are to one Redis."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
+from typing import NamedTuple
 
+from typing_extensions import override
+
+from amiguard.fleet.node import Node
+from amiguard.journal import Action
+from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Target
+from amiguard.nodes import Crowd, Exempted, Observation, Shared, Totals
 from tests.bench.table import Figure, quantiles
-from tests.lab.fleet import fleet
+from tests.lab.fleet import kernels, settings
+from tests.lab.journal import RecordingJournal, SilentJournal
 from tests.lab.redis import Redis
-from tests.lab.world import attack
+from tests.lab.waiting import until
+from tests.lab.world import POLICY, attack
 
-NODES = 20
-BANS = 100
+NODES, BANS = 20, 100
+
+MANY = 1_000
+FAILURES = 500
+"""A second, on all nodes together."""
+
+SECONDS = 20
+TOLD = 50
+"""Bans that all of the many nodes hear."""
+
+DAY = 86_400_000
+
+
+class Stopwatch(RecordingJournal):
+    """Notes when the kernel had taken each ban."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: dict[str, float] = {}
+
+    @override
+    def write(self, action: Action, message: str = "", /, **fields: object) -> None:
+        ban = fields.get("ban")
+        if action is Action.BAN and isinstance(ban, Ban):
+            self.at[ban.target] = time.perf_counter()
 
 
 async def sharing() -> list[Figure]:
-    """Measure with all nodes in this process, and firewalls that only remember."""
-    loop = asyncio.get_running_loop()
+    """Measure both."""
+    return [*await real_kernels(), *await many_nodes()]
+
+
+async def real_kernels() -> list[Figure]:
+    """Measure from the fifth failure on one node to the kernel's acknowledgement on each other: all guards run in this
+    one process, each on a kernel of its own."""
     taken = []
+    watches = [Stopwatch() for _ in range(NODES)]
+    async with running() as server, kernels(server.url, NODES, watches) as members:
+        for number in range(BANS):
+            address, first = f"198.51.100.{number}", number % NODES
+            began = time.perf_counter()
+            attack(members[first].guard, address)
+            await until(lambda address=address: all(address in one.at for one in watches))  # type: ignore[misc]
+            taken += [one.at[address] - began for place, one in enumerate(watches) if place != first]
+        assert all("198.51.100.99" in one.listed() for one in members)
+    return quantiles(f"fifth failure on one of {NODES} nodes → kernels of the others", taken, p99=50)
+
+
+class Quiet:
+    """A node's inside that only hears."""
+
+    def __init__(self) -> None:
+        self.heard: dict[Target, float] = {}
+        self.reached = 0
+
+    async def take(self, changes: Sequence[Shared], *, missed: bool) -> None:
+        now = time.perf_counter()
+        self.heard |= {change.target: now for change in changes if not missed}
+
+    def bans(self) -> Iterable[Ban]:
+        return ()
+
+    def exempted(self) -> Iterable[Exempted]:
+        return ()
+
+    def counted(self, observation: Observation, totals: Totals) -> None:
+        self.reached += 0 < observation.maxretry <= totals.failures
+
+
+class Spent(NamedTuple):
+    """What Redis has used up to now."""
+
+    at: float
+    cpu: float
+    received: int
+    sent: int
+    memory: int
+
+    @staticmethod
+    def by(server: Redis) -> Spent:
+        info: dict[str, float] = server.do("INFO", "everything")
+        cpu = info["used_cpu_sys"] + info["used_cpu_user"]
+        received, sent = int(info["total_net_input_bytes"]), int(info["total_net_output_bytes"])
+        return Spent(time.perf_counter(), cpu, received, sent, int(info["used_memory"]))
+
+
+async def many_nodes() -> list[Figure]:
+    """Measure what `MANY` nodes cost Redis: their protocol in full, and nothing behind it. They share one process, so
+    it is what Redis spends that counts, and not how long they take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        async with running() as server:
+            return await _measure(server)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def _measure(server: Redis) -> list[Figure]:
+    empty = Spent.by(server)
+    insides = [Quiet() for _ in range(MANY)]
+    nodes = [Node(settings(server.url, f"pbx{number}"), SilentJournal(), _now) for number in range(MANY)]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(node.run(inside)) for node, inside in zip(nodes, insides, strict=True)]
+        try:
+            await until(lambda: all(node.status()["up"] for node in nodes), 120, "all nodes are connected")
+            idle = await _over(server, SECONDS)
+            busy = await _failing(server, nodes)
+            reached = sum(inside.reached for inside in insides)
+            full = Spent.by(server)
+            told, spread = await _telling(server, nodes, insides)
+        finally:
+            for task in tasks:
+                task.cancel()
+    each = max(busy[0] - idle[0], 0.0) / FAILURES
+    rest = told[0] * told[1] - idle[0] * told[1]
+    return [
+        Figure(f"{MANY} idle nodes: Redis' processor", idle[0] * 100, "%"),
+        Figure(f"{MANY} idle nodes: bytes a second and node", (idle[2] + idle[3]) / MANY, "B"),
+        Figure(f"{MANY} idle nodes: Redis' memory, a node", (idle[4] - empty.memory) / MANY / 1000, "kB"),
+        Figure(f"{FAILURES} failures/s beside: Redis' processor", busy[0] * 100, "%", 50),
+        Figure(f"{FAILURES} failures/s beside: bytes a second and node", (busy[2] + busy[3]) / MANY, "B"),
+        Figure("memory of what is counted", (full.memory - idle[4]) / 1e6, "MB", 60),
+        Figure("addresses that failed too often", reached, ""),
+        Figure("Redis' processor, a failure", each * 1e6, "µs"),
+        Figure("failures/s at which one core of Redis is full", (1 - idle[0]) / each if each else 0, "/s"),
+        Figure(f"Redis' processor, a ban that {MANY} nodes hear", rest / TOLD * 1000, "ms"),
+        Figure(f"bans/s at which one core of Redis is full with {MANY} nodes", TOLD * (1 - idle[0]) / rest, "/s"),
+        *quantiles(f"a ban, until one of {MANY} nodes in this process hears it", spread),
+    ]
+
+
+async def _over(server: Redis, seconds: float) -> tuple[float, float, float, float, int]:
+    """Return what Redis spends a second, over some time: processor, that time, bytes read and written; and memory."""
+    before = Spent.by(server)
+    await asyncio.sleep(seconds)
+    return _since(before, Spent.by(server))
+
+
+def _since(before: Spent, after: Spent) -> tuple[float, float, float, float, int]:
+    took = after.at - before.at
+    received, sent = after.received - before.received, after.sent - before.sent
+    return (after.cpu - before.cpu) / took, took, received / took, sent / took, after.memory
+
+
+async def _failing(server: Redis, nodes: Sequence[Node]) -> tuple[float, float, float, float, int]:
+    """Have failures observed at random nodes: of some attackers who are everywhere, and of many who come once."""
+    random, before = Random(1), Spent.by(server)
+    due = time.perf_counter()
+    for _ in range(SECONDS * 10):
+        for _ in range(FAILURES // 10):
+            random.choice(nodes).observe(_failure(random))
+        due += 0.1
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+    await until(lambda: not any(node._tally._waiting for node in nodes), 60)
+    return _since(before, Spent.by(server))
+
+
+def _failure(random: Random) -> Observation:
+    often = random.random() < 0.5
+    address = f"192.0.2.{random.randrange(200)}" if often else f"2001:db8:{random.randrange(1 << 16):x}::1"
+    account = str(100 + random.randrange(50))
+    failure = Failure(
+        Address(Target(address)),
+        _now(),
+        Reason.WRONG_PASSWORD,
+        1,
+        Evidence.DATAGRAM,
+        "",
+        "PJSIP",
+        "UDP",
+        5060,
+        account,
+        "",
+        "ami",
+    )
+    network = Crowd(f"{address[:-1]}/64", 5, DAY) if ":" in address else None
+    return Observation(failure, POLICY.findtime, POLICY.maxretry, network, True, Crowd(account, 20, 3_600_000))
+
+
+async def _telling(
+    server: Redis, nodes: Sequence[Node], insides: Sequence[Quiet]
+) -> tuple[tuple[float, float, float, float, int], list[float]]:
+    """Have bans told, one after the other; return what Redis spent, and after how long each node had heard of each."""
+    ban = Ban(Target("192.0.2.1"), _now(), _now() + 3_600_000, Reason.WRONG_PASSWORD, Origin.LOCAL, Evidence.CONNECTED)
+    before, taken = Spent.by(server), []
+    for number in range(TOLD):
+        target = Target(f"203.0.113.{number}")
+        others = [inside for place, inside in enumerate(insides) if place != number]
+        began = time.perf_counter()
+        nodes[number].publish(ban._replace(target=target))
+        await until(lambda others=others, target=target: all(target in one.heard for one in others), 60)  # type: ignore[misc]
+        taken += [one.heard[target] - began for one in others]
+    return _since(before, Spent.by(server)), taken
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Redis]:
+    """A Redis of our own."""
     with tempfile.TemporaryDirectory() as folder:
         server = Redis(Path(folder))
-        await server.start()
+        await server.start("--maxclients", "9000")
         try:
-            async with fleet(server.url, NODES) as members:
-                for number in range(BANS):
-                    address, first = f"198.51.100.{number}", members[number % NODES]
-                    began = loop.time()
-                    attack(first.guard, address)
-                    missing = {id(one): one for one in members if one is not first}
-                    while missing:
-                        await asyncio.sleep(0)
-                        arrived = [name for name, one in missing.items() if one.drops(address)]
-                        taken += [loop.time() - began] * len(arrived)
-                        for name in arrived:
-                            del missing[name]
+            yield server
         finally:
             await server.end()
-    return quantiles(f"fifth failure on one of {NODES} nodes → firewalls of the others", taken, p99=50)
