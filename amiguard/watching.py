@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from amiguard.errors import InvalidAddress
+from amiguard.fleet.places import parse
 from amiguard.journal import Action, Journal
 from amiguard.model import Address, AllowOrigin, Target, parse_address
 from amiguard.settings.hosts import is_name
@@ -188,9 +189,9 @@ def _servers(settings: Settings) -> dict[str, str]:
     webhook = urlsplit(settings.webhook_url.get_secret_value()).hostname
     if settings.ignoreself and webhook:
         servers["webhook server"] = webhook
-    redis = urlsplit(settings.redis_url.get_secret_value()).hostname
+    redis = settings.redis_url.get_secret_value()
     if settings.ignoreself and redis:
-        servers["Redis server"] = redis
+        servers |= {f"Redis server {host}": host for host, _ in parse(redis).servers}
     if settings.ignoreself:
         for name, url in urls_of(settings).items():
             servers[f"server of the list {name}"] = urlsplit(url).hostname or LOCALHOST

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from amiguard import __version__
 from amiguard.control.settings import Address, ControlSettings
 from amiguard.errors import SettingsError
-from amiguard.fleet.settings import Allow, FleetSettings, server_of
+from amiguard.fleet.places import parse
+from amiguard.fleet.settings import Allow, FleetSettings
 from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.nodes import Fleet
@@ -186,7 +187,7 @@ def fleet_settings(settings: Settings) -> FleetSettings:
     url = settings.redis_url.get_secret_value()
     return FleetSettings(
         url=url,
-        server=server_of(url),
+        server=parse(url).name,
         node=settings.fleet_node,
         prefix=settings.fleet_prefix,
         version=__version__,

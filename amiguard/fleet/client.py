@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 from redis import asyncio as redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
 )
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from amiguard.errors import FleetError, FleetFull
+from amiguard.fleet.places import Kind, parse
 from amiguard.fleet.settings import FleetSettings
 
 PATIENCE = 3.0
@@ -31,19 +36,29 @@ CONNECTING = 2.0
 CONNECTIONS = 4
 
 Client = redis.Redis
+"""A client of a cluster has the same commands."""
 
 
-def connected(settings: FleetSettings) -> Client:
-    """Return a client, which connects when it is first used."""
-    return redis.Redis.from_url(
-        settings.url,
-        protocol=2,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=CONNECTING,
-        retry=Retry(NoBackoff(), 0),
-        driver_info=None,
-        max_connections=CONNECTIONS,
-    )
+def connected(settings: FleetSettings) -> list[Client]:
+    """Return a client, which connects when it is first used, and behind it those that it asks for the way."""
+    place = parse(settings.url)
+    timeouts: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": PATIENCE,
+        "socket_connect_timeout": CONNECTING,
+        "retry": Retry(NoBackoff(), 0),
+        "driver_info": None,
+    }
+    if place.kind is Kind.SERVER:
+        return [redis.Redis.from_url(settings.url, max_connections=CONNECTIONS, **timeouts)]
+    login: dict[str, Any] = {"username": place.username or None, "password": place.password or None}
+    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": place.ca or None} if place.tls else {}
+    if place.kind is Kind.CLUSTER:
+        nodes = [ClusterNode(host, port) for host, port in place.servers]
+        cluster = RedisCluster(startup_nodes=nodes, require_full_coverage=False, **login, **tls, **timeouts)
+        return [cast("Client", cluster)]
+    asked = Sentinel(place.servers, sentinel_kwargs=timeouts | tls, **login, **tls, **timeouts)  # type: ignore[no-untyped-call]
+    return [asked.master_for(place.master, db=place.db, max_connections=CONNECTIONS), *asked.sentinels]
 
 
 @contextmanager
@@ -75,7 +90,7 @@ def _translated(where: str) -> Iterator[None]:
         raise FleetError(f"{where} does not answer") from error
     except ResponseError as error:
         raise FleetError(f"{where} refuses a command: {str(error)[:200]}") from error
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:
         if isinstance(error.__cause__, AuthenticationError):
             raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
         raise FleetError(f"{where} can't be reached") from error

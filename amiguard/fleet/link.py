@@ -64,12 +64,13 @@ class Link:
             f"{tag}:{name}" for name in ("changes", "bans", "ends", "lifted", "epoch", "nodes", "counted")
         )
         self._allowed, self._disallowed = f"{tag}/allowed", f"{tag}/disallowed"
-        self._redis = connected(settings)
+        self._redis, *self._asked = connected(settings)
 
     async def close(self) -> None:
         """Free the connections."""
         with explained(self._settings.server):
-            await self._redis.aclose()
+            for client in (self._redis, *self._asked):
+                await client.aclose()
 
     async def probe(self) -> str:
         """Greet, and say what was found; return one line."""

@@ -33,7 +33,7 @@ RETRY = (0.1, 1.0)
 GREET = 2.0
 """Seconds between two greetings: so long nobody notices that Redis has lost everything."""
 
-CENSUS = 30.0
+CENSUS = 60.0
 """Seconds between two looks at who else is there."""
 
 MAX_NODES, LONGEST_NAME = 2_000, 64

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import urlsplit
-
-DEFAULT_PORT = 6379
 
 
 class Allow(StrEnum):
@@ -33,9 +30,3 @@ class FleetSettings:
     count: bool = True
     """Whether failures are counted together."""
     allow: Allow = Allow.SHARE
-
-
-def server_of(url: str) -> str:
-    """Return the place that a URL names, without login."""
-    parts = urlsplit(url)
-    return parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or DEFAULT_PORT}"

@@ -45,6 +45,14 @@ class Redis:
             self._launch([program, *self._network, *fixed, *options])
         await until(self._answers, 10, "Redis answers")
 
+    async def watch(self, file: Path) -> None:
+        """Be a sentinel, as `file` says, which it writes to."""
+        program = shutil.which("redis-server")
+        assert program is not None, "redis-server is not installed"
+        with nullcontext() if self._namespace is None else self._namespace.entered():
+            self._launch([program, str(file), "--sentinel", *self._network, "--unixsocket", str(self.socket)])
+        await until(self._answers, 10, "the sentinel answers")
+
     async def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(number)
@@ -63,6 +71,14 @@ class Redis:
         """Have it do something, as an administrator would, or somebody who took a node over."""
         with Client(unix_socket_path=str(self.socket), protocol=2) as client:
             return client.execute_command(*command)
+
+    def info(self, section: str) -> str:
+        """What it tells of itself, one value a line."""
+        with Client(unix_socket_path=str(self.socket), protocol=2) as client:
+            client.set_response_callback("INFO", lambda told, **_: told)
+            client.set_response_callback("CLUSTER", lambda told, **_: told)
+            command = ["CLUSTER", "INFO"] if section == "cluster" else ["INFO", section]
+            return str(client.execute_command(*command).decode())
 
     def _launch(self, command: list[str]) -> None:
         with (self.folder / "redis.log").open("ab") as log:

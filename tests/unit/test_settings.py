@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amiguard.errors import SettingsError
-from amiguard.fleet.settings import server_of
+from amiguard.fleet.places import parse
 from amiguard.model import PortRange
 from amiguard.ports import NoticeKind
 from amiguard.settings import Settings, control_socket, load
@@ -454,9 +454,15 @@ def test_ipset_can_not_reject() -> None:
     ("url", "why"),
     [
         ("http://redis.example.org", "is no URL of a Redis"),
-        ("redis://", "is no URL of a Redis"),
-        ("unix://", "is no URL of a Redis"),
-        ("redis://host:port", "is no URL of a Redis"),
+        ("redis+nothing://host", "is no URL of a Redis"),
+        ("redis://", "names no host"),
+        ("unix://", "names no socket"),
+        ("redis://host:port", "names no host, or a port that is none"),
+        ("redis://host:70000", "names no host, or a port that is none"),
+        ("redis://[2001:db8::1", "is no URL"),
+        ("redis://one,two", "names several servers"),
+        ("redis+sentinel://one,two", "names no master"),
+        ("redis+cluster://one?db=3", "a cluster has one only"),
         ("rediss://host/name", "names a database that is no number"),
         ("rediss://host?ssl_cert_reqs=none", "has other options"),
     ],
@@ -471,11 +477,16 @@ def test_a_redis_is_named_by_a_url_that_can_be_used_and_does_not_switch_the_chec
 @pytest.mark.parametrize(
     ("url", "server"),
     [
-        ("rediss://user:secret@redis.example.org", "redis.example.org:6379"),
-        ("redis://:secret@192.0.2.1:7000/3", "192.0.2.1:7000"),
+        ("rediss://user:canary@redis.example.org", "redis.example.org:6379"),
+        ("redis://:canary@192.0.2.1:7000/3", "192.0.2.1:7000"),
+        ("unix:///run/redis.sock?password=canary", "/run/redis.sock"),
+        ("rediss+sentinel://user:canary@one,[2001:db8::1]:7000/m", "one:26379,[2001:db8::1]:7000/m"),
+        ("redis+cluster://:canary@one:7000,two", "one:7000,two:6379"),
     ],
 )
 def test_the_server_of_a_url_is_shown_without_the_login(url: str, server: str) -> None:
     settings = load(environ={"AMIGUARD_ASTERISK_LOG": "/log", "AMIGUARD_REDIS_URL": url})
-    assert server_of(settings.redis_url.get_secret_value()) == server
-    assert "secret@" not in repr(settings)
+    place = parse(settings.redis_url.get_secret_value())
+    assert place.name == server
+    assert place.password == "canary"
+    assert "canary" not in f"{settings!r}{place!r}"
