@@ -97,5 +97,8 @@ def _texts(name: str) -> Iterator[bytes]:
                 yield bytes([number]) + default(Settings.model_fields[field]).strip("`").encode()
         case "whois-answer":
             yield json.dumps(NETWORK).encode()
+        case "feed-list":
+            yield b"\x80# a list\n8.8.8.0/30 ; remark\n1.1.1.1,x\n2606:4700::/48\r\n10.0.0.1\n// end\n9.9.9.9"
+            yield b"\x10<html>no list</html>"
         case "store-rows":
             yield json.dumps(row_of(BAN)).encode()

@@ -12,16 +12,25 @@ from pathlib import Path
 
 from amiguard.asterisk.events import EventParser
 from amiguard.asterisk.framing import BLOCK_END, FrameError, Framer
-from amiguard.asterisk.log.reading import Kind, LogReader, Reading
+from amiguard.asterisk.log.reading import Kind, LogReader
+from amiguard.asterisk.log.reading import Reading as Line
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.control import requests
-from amiguard.errors import InvalidAddress, InvalidMessage, SettingsError
+from amiguard.errors import FeedError, InvalidAddress, InvalidMessage, SettingsError
+from amiguard.feeds.reading import Reading
 from amiguard.fleet import messages
+from amiguard.listed import Listed, target_at
 from amiguard.model import parse_address, parse_target
 from amiguard.notifiers.rdap import registration
 from amiguard.settings import Settings, load
 from amiguard.stores.rows import bans_of, row_of
 from tests.lab.captures import BANNER
+
+FIVE_DIGITS = 99_999
+"""What a port is at most: Asterisk writes no larger ones, and nobody depends on it."""
+
+LIMIT = 5_000
+"""Entries of a list."""
 
 NOW = 1_800_000_000_000
 INSTANCE = "0" * 16
@@ -130,6 +139,15 @@ def store_rows(data: bytes) -> None:
             assert bans_of([row_of(ban)]) == [ban]
 
 
+def feed_list(data: bytes) -> None:
+    """The first byte says where a list is cut. Cut or not, it names the same public networks, or is refused."""
+    cut, text = len(data) * (data[0] if data else 0) // 256, data[1:]
+    whole, pieces = _networks([text]), _networks([text[:cut], text[cut:]])
+    assert whole is None or pieces is None or whole == pieces
+    for one in whole or ():
+        assert parse_target(one) == one
+
+
 TARGETS: dict[str, Target] = {
     "ami-stream": ami_stream,
     "log-lines": log_lines,
@@ -139,6 +157,7 @@ TARGETS: dict[str, Target] = {
     "settings": settings,
     "whois-answer": whois_answer,
     "store-rows": store_rows,
+    "feed-list": feed_list,
 }
 
 
@@ -147,7 +166,21 @@ def findings(name: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted((Path(__file__).parent / "findings" / name).glob("*"))]
 
 
-def _read(data: bytes, kind: Kind) -> Iterable[Reading]:
+def _networks(parts: Iterable[bytes]) -> list[str] | None:
+    """Read a list in these parts; None: it is refused."""
+    reading, found = Reading(LIMIT), Listed()
+    try:
+        for part in parts:
+            reading.feed(part)
+        reading.finish()
+    except FeedError:
+        return None
+    for _ in reading.ordered(found):
+        pass
+    return [target_at(width, number) for width, part in found.parts.items() for number in part.numbers]
+
+
+def _read(data: bytes, kind: Kind) -> Iterable[Line]:
     reader = LogReader(UTC, kind)
     for line in data.split(b"\n"):
         reading = reader.read(line, NOW)
@@ -160,5 +193,5 @@ def _read(data: bytes, kind: Kind) -> Iterable[Reading]:
 def _are_events(events: Iterable[SecurityEvent]) -> None:
     for event in events:
         assert parse_address(event.address) == event.address
-        assert 0 <= event.port <= 65_535
+        assert 0 <= event.port <= FIVE_DIGITS
         assert max(len(event.account), len(event.session)) <= 256
