@@ -1,23 +1,29 @@
-"""All that a daemon depends on, working: Asterisk's manager interface and log, mail, a webhook, a disk."""
+"""All that a daemon depends on, working: Asterisk's manager interface and log, mail, a webhook, Redis, DNS, a disk."""
 
 from __future__ import annotations
 
 import errno
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from amiguard.errors import ControlError
-from tests.chaos.services import Service, take_mail, take_post
+from tests.chaos.services import Service, hand_on, take_mail, take_post
 from tests.lab.daemon import NOBODY, Daemon, unprivileged
+from tests.lab.dnsserver import Zone, serving
 from tests.lab.guessing import attacker
+from tests.lab.redis import Redis
 from tests.lab.stage import Stage, stage
 from tests.lab.waiting import until
 from tests.unit.stores.conftest import tmpfs
+
+NAME = "office.example.org"
+"""Who is never banned, by a name."""
 
 DISK = "4m"
 """The size of the file system that holds the database and the spool."""
@@ -36,6 +42,8 @@ class Arena:
     stage: Stage
     mail: Service
     receiver: Service
+    redis: Service
+    zone: Zone
     log: Path
     disk: Path
     attackers: Iterator[str] = field(default_factory=lambda: map(attacker, count(1)))
@@ -49,9 +57,9 @@ class Arena:
 
     async def up(self) -> Daemon:
         """Start a daemon as packages do, unprivileged, and wait until Asterisk is heard and its log is read."""
-        daemon = self.stage.site.start(unprivileged())
-        await daemon.told("ami-connected")
-        await daemon.told("log-opened")
+        daemon = self.stage.site.start(unprivileged(self.log.with_name("resolv.conf")))
+        for action in ("ami-connected", "log-opened", "fleet-connected"):
+            await daemon.told(action)
         return daemon
 
     async def bans(self, heard: bool = True) -> str:
@@ -95,10 +103,19 @@ async def arena(size: str = DISK) -> AsyncIterator[Arena]:
         log, disk = site.folder / "full", site.folder / "disk"
         log.touch()
         mail, receiver = Service(made.namespace, take_mail), Service(made.namespace, take_post)
-        with tmpfs(disk, size):
+        zone, server = Zone({(NAME, "A"): ["192.0.2.254"]}), Redis(Path(site.folder))
+        redis = Service(made.namespace, partial(hand_on, server.socket))
+        (site.folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        async with AsyncExitStack() as stack:
+            stack.enter_context(tmpfs(disk, size))
             os.chown(disk, NOBODY, NOBODY)
-            await mail.open()
-            await receiver.open()
+            stack.push_async_callback(server.end)
+            await server.start()
+            with made.namespace.entered():
+                await stack.enter_async_context(serving(zone))
+            for service in (mail, receiver, redis):
+                stack.push_async_callback(service.close)
+                await service.open()
             site.settings |= {
                 "DATABASE": str(disk / "amiguard.db"),
                 "ASTERISK_LOG": str(log),
@@ -106,16 +123,16 @@ async def arena(size: str = DISK) -> AsyncIterator[Arena]:
                 "SMTP_HOST": "127.0.0.1",
                 "SMTP_PORT": str(mail.port),
                 "WEBHOOK_URL": f"http://127.0.0.1:{receiver.port}/hook",
+                "REDIS_URL": f"redis://127.0.0.1:{redis.port}/0",
+                "IGNOREIP": f"127.0.0.0/8 {NAME}",
             }
             try:
-                yield Arena(made, mail, receiver, log, disk)
+                yield Arena(made, mail, receiver, redis, zone, log, disk)
                 assert "".join(life.errors for life in site.lives) == ""
             finally:
                 for life in site.lives:
                     if life.process.poll() is None:
                         life.kill()
-                await mail.close()
-                await receiver.close()
 
 
 def fill(ballast: Path) -> None:

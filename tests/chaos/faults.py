@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tests.chaos.arena import Arena, fill, idle
-from tests.chaos.services import Talk, be_silent, lie
+from tests.chaos.services import Talk, be_silent, dawdle, lie
 from tests.lab.daemon import NOBODY, Daemon, Line
 from tests.lab.fakeami import Login
 from tests.lab.waiting import until
@@ -94,6 +94,18 @@ async def ami_sends_no_end(arena: Arena, _: Daemon) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def log_is_rotated(arena: Arena, _: Daemon) -> AsyncIterator[None]:
+    """A new log begins, while the old one is still written to."""
+    arena.log.rename(arena.log.with_name(f"rotated.{len(arena.dropped)}"))
+    arena.log.touch(mode=0o644)
+    arena.write("[2026-11-27 10:00:00.000] VERBOSE[1] logger.c: Asterisk Queue Logger restarted\n")
+    yield
+    arena.log.rename(arena.log.with_name(f"again.{len(arena.dropped)}"))
+    arena.log.touch(mode=0o644)
+    arena.write("[2026-11-27 10:00:00.000] VERBOSE[1] logger.c: Asterisk Queue Logger restarted\n")
+
+
+@asynccontextmanager
 async def log_may_not_be_read(arena: Arena, _: Daemon) -> AsyncIterator[None]:
     """A rotation makes a new log that only root may read."""
     arena.log.rename(arena.log.with_name(f"full.{len(arena.dropped)}"))
@@ -165,6 +177,22 @@ async def webhook(arena: Arena, _: Daemon, talk: Talk | None) -> AsyncIterator[N
         yield
 
 
+# ---- Redis and DNS --------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def redis(arena: Arena, _: Daemon, talk: Talk | None) -> AsyncIterator[None]:
+    async with arena.redis.talking(talk):
+        yield
+
+
+@asynccontextmanager
+async def name_server(arena: Arena, _: Daemon, *, dead: bool = False, garbage: bytes = b"") -> AsyncIterator[None]:
+    arena.zone.dead, arena.zone.garbage = dead, garbage
+    yield
+    arena.zone.dead, arena.zone.garbage = False, b""
+
+
 # ---- the process ---------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +217,8 @@ AMI = partial(Fault, told="ami-lost", over="ami-connected", heard=False, group="
 KERNEL = partial(Fault, over="firewall-healed", settings={"FIREWALL_OWNER": "false"})
 MAIL = partial(Fault, told="mail-failed", over="mail-sent", within=30, group="mail", slow=True)
 WEBHOOK = partial(Fault, told="webhook-failed", over="webhook-recovered", within=30, group="webhook")
+REDIS = partial(Fault, told="fleet-lost", over="fleet-connected", within=30, group="fleet")
+DNS = partial(Fault, told="name-failed", over="name-recovered", within=120, group="dns", slow=True)
 DATABASE = partial(Fault, told="store-failed", over="store-recovered", within=30, group="memory")
 
 FAULTS = {
@@ -205,6 +235,7 @@ FAULTS = {
     "the log may not be read": Fault(
         log_may_not_be_read, "log-lost", "log-opened", "can't be read", group="ami", slow=True
     ),
+    "the log is rotated": Fault(log_is_rotated, "log-opened", "log-opened", group="ami"),
     "the disk is full": DATABASE(disk_is_full, words="the disk is full"),
     "the database is locked": DATABASE(database_is_locked, words="is locked", slow=True),
     "the kernel forgets": KERNEL(kernel_forgets, "firewall-healed", group="kernel"),
@@ -215,4 +246,12 @@ FAULTS = {
     "the webhook is dead": WEBHOOK(partial(webhook, talk=None), slow=True),
     "the webhook lies": WEBHOOK(partial(webhook, talk=lie)),
     "the webhook is silent": WEBHOOK(partial(webhook, talk=be_silent), within=60, slow=True),
+    "the webhook is slow": WEBHOOK(partial(webhook, talk=dawdle), within=60, slow=True),
+    "the mail server is slow": MAIL(partial(mail_server, talk=dawdle), within=90),
+    "Redis is dead": REDIS(partial(redis, talk=None)),
+    "Redis is silent": REDIS(partial(redis, talk=be_silent), slow=True),
+    "Redis is slow": REDIS(partial(redis, talk=dawdle), slow=True),
+    "Redis lies": REDIS(partial(redis, talk=lie), slow=True),
+    "DNS is silent": DNS(partial(name_server, dead=True)),
+    "DNS lies": DNS(partial(name_server, garbage=b"\x81\x80\0\1\0\1lies")),
 }

@@ -1,10 +1,11 @@
-"""A mail server and a webhook's receiver that work, and then do not: the same port, dead, silent or lying."""
+"""A mail server, a webhook's receiver and a Redis that work, and then do not: the same port, dead, silent or lying."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from tests.lab.netns import NetworkNamespace
 
@@ -16,8 +17,8 @@ CHUNK = b"\xff\x00 250-liar <script>\n" * 4096
 class Service:
     """Listens at 127.0.0.1 of a namespace and talks to each client as `well`, unless told otherwise."""
 
-    def __init__(self, namespace: NetworkNamespace, well: Talk) -> None:
-        self.port = 0
+    def __init__(self, namespace: NetworkNamespace, well: Talk, port: int = 0) -> None:
+        self.port = port
         self._namespace = namespace
         self._well = well
         self._talk = well
@@ -86,6 +87,29 @@ async def take_post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Never say a word."""
     await asyncio.Event().wait()
+
+
+async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say a letter a second, and never come to an end."""
+    while True:
+        writer.write(b"2")
+        await asyncio.sleep(1)
+
+
+async def hand_on(path: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be whoever listens at a Unix socket."""
+    far_reader, far_writer = await asyncio.open_unix_connection(str(path))
+    try:
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+    finally:
+        far_writer.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
 
 
 async def lie(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -53,6 +53,12 @@ async def test_a_restart_of_asterisk_lets_nobody_in_and_is_over_when_it_is_back(
             assert {FIRST, SECOND} <= dropped(asterisk, daemon)
             assert daemon.lines("internal-error") == []
 
+            lost = len(daemon.lines("ami-lost"))
+            asterisk.cli("core restart now")
+            await daemon.told("ami-lost", lost + 1)
+            assert await daemon.stop() == 0
+            assert {FIRST, SECOND} <= dropped(asterisk, daemon)
+
 
 @contextmanager
 def idlers(asterisk: Asterisk) -> Iterator[None]:
@@ -78,6 +84,9 @@ async def test_idle_connections_at_the_manager_port_cost_no_ban_and_keep_a_new_d
             late = other.start()
             await late.told("ami-lost")
             assert late.lines("ami-connected") == []
+            assert await late.stop() == 0
+            late = other.start()
+            await late.told("ami-lost")
         await late.told("ami-connected", timeout=LOGIN_TIMEOUT + 30)
         await banned(asterisk22, daemon, SECOND)
         await late.told("ban")

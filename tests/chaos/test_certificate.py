@@ -51,7 +51,12 @@ async def test_an_expired_certificate_is_named_gets_no_secret_and_lets_nobody_in
             await server.play(b"".join(attempts([SECOND], 5)))
             await daemon.told("ban", 2)
             assert not await place.arrives(SECOND)
+
+            expired.configure_cert(context)
+            server.kick()
+            await daemon.told("ami-lost", len(daemon.lines("ami-lost")) + 1)
             assert await daemon.stop() == 0
+            assert not await place.arrives(SECOND)
             assert daemon.errors == ""
         finally:
             await server.__aexit__(None, None, None)

@@ -163,12 +163,13 @@ class Site:
         return list(elements(self.namespace, f"allow{version}"))
 
 
-def unprivileged() -> list[str | Path]:
-    """Return the command that starts the daemon as nobody, with CAP_NET_ADMIN alone.
+def unprivileged(resolver: Path | None = None) -> list[str | Path]:
+    """Return the command that starts the daemon as nobody, with CAP_NET_ADMIN alone. `resolver` is its
+    `/etc/resolv.conf`, if it is to have another than this machine.
 
     Where nobody may not enter a folder on the way to Python or to the code (such as /root), a private mount namespace
     shows only what is needed there."""
-    script = ["set -e"]
+    script = ["set -e", *([] if resolver is None else [f"mount --bind {resolver} /etc/resolv.conf"])]
     needed = dict.fromkeys([Path(sys.base_prefix), Path(sys.prefix), ROOT])
     closed = {folder: [path for path in needed if folder in path.parents] for folder in map(_closed, needed) if folder}
     for folder, paths in closed.items():

@@ -20,12 +20,14 @@ from typing_extensions import override
 class Zone:
     """What the server knows: `records` by name and type, such as `("pbx.example.org", "A")`, each with the `ttl`.
 
-    A name in `broken` is answered SERVFAIL; while `dead`, nobody is answered at all. `asked` counts the questions."""
+    A name in `broken` is answered SERVFAIL; while `dead`, nobody is answered at all, and
+    with `garbage` everybody gets that behind the number of his question. `asked` counts the questions."""
 
     records: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     ttl: int = 1
     broken: set[tuple[str, str]] = field(default_factory=set)
     dead: bool = False
+    garbage: bytes = b""
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def answer(self, query: dns.message.Message) -> dns.message.Message:
@@ -55,7 +57,9 @@ class _Server(asyncio.DatagramProtocol):
 
     @override
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if not self._zone.dead:
+        if self._zone.garbage:
+            self._transport.sendto(data[:2] + self._zone.garbage, addr)
+        elif not self._zone.dead:
             self._transport.sendto(self._zone.answer(dns.message.from_wire(data)).to_wire(), addr)
 
 

@@ -29,6 +29,8 @@ class Sample:
     tasks: int
     cpu: float
     """Seconds, of all threads since the start."""
+    kept_waiting: float
+    """Seconds for which its first thread could have run, and others had the processor."""
     events: int
     bans: int
     """Decided since the start."""
@@ -41,7 +43,7 @@ class Sample:
 
 
 TOLERATED = 0.1
-"""Seconds: a bucket of `histogram.BOUNDS`; a machine that others use too may leave the daemon waiting so long."""
+"""Seconds: a bucket of `histogram.BOUNDS`."""
 
 
 async def sample(daemon: Daemon, socket: Path, at: float) -> Sample:
@@ -55,6 +57,7 @@ async def sample(daemon: Daemon, socket: Path, at: float) -> Sample:
         threads=len(list((process / "task").iterdir())),
         tasks=int(told["amiguard_loop_tasks"]),
         cpu=daemon.cpu(),
+        kept_waiting=int((process / "schedstat").read_text().split()[1]) / 1e9,
         events=int(told["amiguard_events_total"]),
         bans=int(told["amiguard_bans_total"]),
         active=int(told["amiguard_bans_active"]),

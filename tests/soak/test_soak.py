@@ -29,8 +29,9 @@ DISK = "256m"
 MEMORY, FILES, TASKS = 2.0, 1, 2
 """By how much the last third of a soak may be above the second: MiB, and numbers."""
 
-PUNCTUAL = 0.99
-"""The share of all looks at the clock that must not be late by more than `TOLERATED`."""
+LATE = 0.01
+"""The share of all looks at the clock that may be late by more than `TOLERATED`, beside the share of the time for which
+the machine gave the processor to others."""
 
 
 @pytest.mark.timeout(SECONDS + 300)
@@ -54,8 +55,20 @@ async def test_under_everything_at_once_nothing_grows_and_nothing_is_late() -> N
     assert growth(samples, lambda one: one.files) <= FILES
     assert growth(samples, lambda one: one.tasks) <= TASKS
     assert growth(samples, lambda one: one.threads) <= 0
-    assert (samples[-1].punctual - samples[0].punctual) / (samples[-1].looks - samples[0].looks) >= PUNCTUAL
+    assert late(samples) <= LATE + kept_waiting(samples)
     assert samples[-1].bans - samples[0].bans > SECONDS  # or there was no load
+
+
+def late(samples: list[Sample]) -> float:
+    """Return which share of all looks was late by more than `TOLERATED`."""
+    first, last = samples[0], samples[-1]
+    return 1 - (last.punctual - first.punctual) / (last.looks - first.looks)
+
+
+def kept_waiting(samples: list[Sample]) -> float:
+    """Return for which share of the time the daemon waited for a processor."""
+    first, last = samples[0], samples[-1]
+    return (last.kept_waiting - first.kept_waiting) / (last.at - first.at)
 
 
 async def soaked(place: Arena, daemon: Daemon) -> list[Sample]:
@@ -109,7 +122,8 @@ def report(where: str, samples: list[Sample]) -> None:
         Figure("files, at most", max(one.files for one in samples), ""),
         Figure("tasks, last third above the second", growth(samples, lambda one: one.tasks), "", TASKS),
         Figure("tasks, at most", max(one.tasks for one in samples), ""),
-        Figure("looks later than 100 ms", 100 * (1 - (last.punctual - first.punctual) / looks), "%", 1),
+        Figure("waiting for a processor that others had", 100 * kept_waiting(samples), "% of the time"),
+        Figure("looks later than 100 ms", 100 * late(samples), "%", 100 * (LATE + kept_waiting(samples))),
         Figure("lateness, mean", 1000 * (last.late - first.late) / looks, "ms"),
         Figure("CPU", 100 * (last.cpu - first.cpu) / (last.at - first.at), "% of a core"),
     ]
