@@ -62,9 +62,9 @@ async def test_the_guard_posts_an_alert_for_a_lost_source() -> None:
     world = World()
     async with world.running() as guard:
         guard.sources.append(Told(status(up=False)))
-        await until(lambda: bool(guard._outages._since), 5, "the first look")
+        await until(lambda: bool(guard._outages._since), 30, "the first look")
         world.now += PATIENCE + 1
-        await until(lambda: bool(world.notifier.notices), 5, "an alert")
+        await until(lambda: bool(world.notifier.notices), 30, "an alert")
 
     (notice,) = world.notifier.notices
     assert notice == Notice(
