@@ -15,6 +15,7 @@ from amiguard.clock import steady_clock
 from amiguard.control.server import ControlServer
 from amiguard.control.stream import Stream
 from amiguard.errors import ControlError, FirewallError, SettingsError
+from amiguard.eventloop import EventLoop
 from amiguard.guard import Guard
 from amiguard.journal import Action
 from amiguard.logs import StructuredJournal, open_journal
@@ -48,7 +49,8 @@ def run(settings: Settings, env_file: Path | None = None) -> int:
     stream = Stream()
     journal = open_journal(settings.log_format, settings.log_level, clock=clock, tap=stream.publish)
     try:
-        asyncio.run(Daemon(settings, env_file, journal, clock, stream).live())
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
+            runner.run(Daemon(settings, env_file, journal, clock, stream).live())
     except SettingsError as error:
         journal.write(Action.INTERNAL_ERROR, str(error), error=error)
     except FirewallError as error:

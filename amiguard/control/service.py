@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import Iterable, Sequence
@@ -12,8 +11,8 @@ from typing import cast
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from amiguard.control.accepting import Acceptor
 from amiguard.control.connections import Connections
-from amiguard.control.door import QUEUE
 from amiguard.control.middleware import answering, protect
 from amiguard.control.pacing import Pacer, pacing
 from amiguard.control.requests import BODY
@@ -27,9 +26,6 @@ KEEPALIVE = 15.0
 """Seconds that a connection may be idle between requests."""
 
 QUIET = logging.Logger("amiguard.control", logging.CRITICAL + 1)  # noqa: LOG001 -- aiohttp would tell each client's garbage there; faults of ours are told to the journal
-
-AT_ONCE = 4
-"""Of these, how many are accepted in one step of the loop, and one more: each costs a tenth of a millisecond."""
 
 
 class Service:
@@ -48,11 +44,10 @@ class Service:
         self._app.on_shutdown.append(end_streams)
         self._app.add_routes(routes)
         self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
 
     async def start(self, listener: socket.socket) -> None:
         """Serve whoever comes in by this socket."""
-        loop = asyncio.get_running_loop()
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -63,9 +58,7 @@ class Service:
         )
         await self._runner.setup()
         accept = partial(self._connections.accept, cast("web.Server", self._runner.server))
-        create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(accept, sock=listener, backlog=AT_ONCE)
-        listener.listen(QUEUE)
+        self._acceptor = Acceptor(listener, accept)
 
     async def end_streams(self) -> None:
         """Let the event streams end of all who came in by this door."""
@@ -73,8 +66,8 @@ class Service:
 
     def shut(self) -> None:
         """Let nobody else in."""
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
 
     async def close(self) -> None:
         """Give requests in progress a moment, and cut what is left."""
@@ -82,4 +75,4 @@ class Service:
         if self._runner is not None:
             await self._runner.cleanup()
         self._connections.close()
-        self._server = self._runner = None
+        self._acceptor = self._runner = None
