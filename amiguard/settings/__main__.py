@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import sys
 from pathlib import Path
 
 from amiguard.errors import SettingsError
+from amiguard.settings.apart import PATIENCE
 from amiguard.settings.loading import load
 
 
 def main(arguments: list[str]) -> None:
-    """Check what `load` reads; the argument replaces `AMIGUARD_ENV_FILE`."""
+    """Check what `load` reads, or be ended by SIGALRM; the argument replaces `AMIGUARD_ENV_FILE`."""
+    signal.alarm(PATIENCE)
     try:
         answer: object = load(Path(arguments[0]) if arguments else None).plain()
     except SettingsError as error:

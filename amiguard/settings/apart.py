@@ -7,6 +7,7 @@ pipe, so that no secret stands in a command line."""
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,8 @@ from amiguard.settings.values import settings_of
 if TYPE_CHECKING:
     from amiguard.settings import Settings
 
-PATIENCE = 30.0
-"""Seconds that it gets: an overloaded machine is slow, and a dead network file system answers never."""
+PATIENCE = 30
+"""Seconds that it gives itself: an overloaded machine is slow, and a dead network file system never answers."""
 
 
 class Checking:
@@ -43,15 +44,12 @@ class Checking:
         Raises:
             SettingsError: with a line for each setting that is wrong or does not exist; none shows a secret's value.
         """
-        with self._process as process:
-            try:
-                told, _ = process.communicate(timeout=PATIENCE)
-            except subprocess.TimeoutExpired:
-                raise SettingsError([f"the settings could not be read within {PATIENCE:.0f} s"]) from None
-            finally:
-                process.kill()
-        if process.returncode:
-            raise SettingsError([f"the settings can't be checked: exit status {process.returncode}"])
+        told, _ = self._process.communicate()
+        if status := self._process.returncode:
+            why = (
+                f"they could not be read within {PATIENCE} s" if status == -signal.SIGALRM else f"exit status {status}"
+            )
+            raise SettingsError([f"the settings can't be checked: {why}"])
         answer = pickle.loads(told)  # noqa: S301 -- our own program wrote it into our own pipe
         if isinstance(answer, list):
             raise SettingsError(answer)

@@ -9,11 +9,21 @@ from tests.bench.control import control
 from tests.bench.fleet import sharing
 from tests.bench.flood import flood
 from tests.bench.forged import forged
+from tests.bench.idle import idle
+from tests.bench.peers.comparison import comparison
 from tests.bench.reaction import reaction
 from tests.bench.restore import restore
 from tests.bench.table import machine, show
 
-PARTS = {"reaction": reaction, "flood": flood, "start": restore, "forged": forged, "control": control, "fleet": sharing}
+PARTS = {
+    "reaction": reaction,
+    "flood": flood,
+    "start": restore,
+    "idle": idle,
+    "forged": forged,
+    "control": control,
+    "fleet": sharing,
+}
 
 
 def main() -> None:
@@ -27,6 +37,8 @@ def main() -> None:
     bench_loglines.main()
     print("\nFollowing a file, without reading its lines:\n", flush=True)
     bench_follow.main()
+    print("\nBeside others:\n", flush=True)
+    asyncio.run(comparison())
 
 
 main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,7 +15,9 @@ from tests.lab.daemon import Line
 from tests.lab.journal import SilentJournal
 from tests.lab.stage import Stage, stage
 
-SIZES = (0, 10_000, 100_000)
+GOALS = {0: 0.7, 10_000: 0.8, 100_000: 0.8}
+"""Seconds, by the number of bans."""
+
 DAY = 24 * 3600 * 1000
 CHUNK = 10_000
 RUNS = 3
@@ -33,14 +34,14 @@ class Start(NamedTuple):
 async def restore() -> list[Figure]:
     """Measure the best of some starts for each number of bans."""
     figures = []
-    for size in SIZES:
+    for size, goal in GOALS.items():
         async with stage() as place:
             await fill(place, size)
             starts = [await start(place, size) for _ in range(RUNS)]
         best = min(starts)
         what = f"{size:,} bans"
-        figures.append(Figure(f"{what}: start of the process → last one in the kernel", best.whole, "s"))
-        figures.append(Figure(f"{what}: of this, database and kernel", best.restore, "s", 1 if size else None))
+        figures.append(Figure(f"{what}: start of the process → last one in the kernel", best.whole, "s", goal))
+        figures.append(Figure(f"{what}: of this, database and kernel", best.restore, "s"))
         figures.append(Figure(f"{what}: resident when idle", best.resident / 1e6, "MB"))
     return figures
 
@@ -70,8 +71,8 @@ def seconds_of(line: Line) -> float:
 
 def restored(place: Stage) -> int:
     """Return how many addresses the kernel drops."""
-    listed = json.loads(place.namespace.run(["nft", "-j", "list", "set", "inet", "amiguard", "banned4"]).stdout)
-    return sum(len(one["set"].get("elem", [])) for one in listed["nftables"] if "set" in one)
+    listed = place.namespace.run(["nft", "-j", "list", "set", "inet", "amiguard", "banned4"])
+    return listed.stdout.count('"expires":')
 
 
 async def fill(place: Stage, size: int) -> None:

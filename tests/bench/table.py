@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -61,6 +61,21 @@ def show(title: str, figures: Iterable[Figure]) -> None:
     for figure in figures:
         goal = "" if figure.goal is None else f"≤ {figure.goal:g} {figure.unit}"
         print(f"| {title} | {figure.name} | {number(figure.value)} {figure.unit} | {goal} | {figure.met} |")
+    sys.stdout.flush()
+
+
+def show_beside(against: Mapping[str, str], rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Print rows of figures with a column for each name of `against`; in brackets how many times that is of whom it is
+    compared with."""
+    print(f"| figure | {' | '.join(against)} |\n|{'---|' * (1 + len(against))}")
+    for figure, row in rows.items():
+        cells = []
+        for name, other in against.items():
+            cell = number(row[name]) if name in row else ""
+            if name in row and name != other and row.get(other):
+                cell += f" ({number(row[name] / row[other])} x)"
+            cells.append(cell)
+        print(f"| {figure} | {' | '.join(cells)} |")
     sys.stdout.flush()
 
 

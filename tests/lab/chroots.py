@@ -65,7 +65,7 @@ RECIPES = {
     "prometheus": Recipe("bookworm", ("prometheus",)),
     "rsyslog": Recipe("bookworm", ("rsyslog",)),
     "chromium": Recipe("bookworm", ("chromium", "fonts-dejavu-core")),
-    "fail2ban": Recipe("bookworm", ("fail2ban",)),
+    "fail2ban": Recipe("bookworm", ("fail2ban", "nftables", "python3-pyinotify")),
     "debian12": Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "nftables")),
 }
 

@@ -20,7 +20,7 @@ mount -t tmpfs jails "$root/etc/fail2ban/jail.d"
 mkdir "$root/run/fail2ban"
 touch "$root/var/log/watched"
 mv "$root/var/lib/fail2ban/jail.conf" "$root/etc/fail2ban/jail.d/lab.conf"
-chroot "$root" sh -euc "$3"
+exec chroot "$root" sh -euc "$3"
 """
 """The chroot itself is not changed: all that is written goes to memory, and the database to `$2`."""
 
