@@ -95,6 +95,7 @@ def _fleet(fleet: Mapping[str, Any] | None) -> Iterator[Metric]:
         return
     yield _gauge("fleet_up", "1 if Redis answers and takes changes.", fleet["up"])
     yield _gauge("fleet_nodes", "Nodes that were heard of.", len(fleet["nodes"]))
+    yield _gauge("fleet_lag_seconds", "How long the newest change of another node was on its way.", fleet["lag"])
     yield _gauge("fleet_waiting", "Changes that the other nodes were not told yet.", fleet["waiting"])
     yield _counter("fleet_sent", "Changes that the other nodes were told.", fleet["sent"])
     yield _counter("fleet_counted", "Failures that were counted together with the other nodes.", fleet["counted"])

@@ -11,7 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from amiguard.alerting import ALERTS as COUNTED
 from amiguard.control.metrics import exposition
+from amiguard.fleet.node import Node
 from tests.lab.chroots import chroot
+from tests.lab.fleet import settings
 from tests.lab.prometheus import prometheus, promtool
 from tests.lab.sources import Told
 from tests.lab.stage import Stage
@@ -37,8 +39,10 @@ def root() -> Path:
 
 
 async def told() -> str:
-    """What a daemon with AMI and a log tells."""
-    async with World().running() as guard:
+    """What a daemon with AMI, a log and a fleet tells."""
+    world = World()
+    world.fleet = Node(settings("redis://127.0.0.1:1", "pbx1"), world.journal, lambda: world.now)
+    async with world.running() as guard:
         guard.sources.extend(SOURCES)
         return exposition(await guard.administration.measure())[0].decode()
 

@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { confirm } from "./dialog.js";
 import { byId, count, element, say, span, visible } from "./dom.js";
+import { everywhere } from "./fleet.js";
 
 const PAGE = 200;
 const TIMES = [["", "as configured"], ["3600", "1 hour"], ["86400", "1 day"], ["604800", "1 week"], ["-1", "for ever"]];
@@ -48,7 +49,7 @@ function matching() {
   const text = byId("search").value.trim().toLowerCase();
   if (!text) return bans;
   const loaded = bans.filter((ban) =>
-    [ban.address, country(ban), ban.reason, ban.comment, ...ban.accounts].some((one) => one.toLowerCase().includes(text)));
+    [ban.address, country(ban), ban.reason, ban.comment, ban.node, ...ban.accounts].some((one) => one.toLowerCase().includes(text)));
   const known = new Set(loaded.map((ban) => ban.address));
   return [...(found ?? []).filter((ban) => !known.has(ban.address)), ...loaded];
 }
@@ -73,7 +74,8 @@ function row(ban) {
     element("td", { class: "who" }, element("span", { class: "address" }, ban.address),
       ban.country ? element("span", { class: "sub" }, country(ban)) : null),
     element("td", { class: "tried" }, tried),
-    element("td", { class: "reason" }, ban.reason, why ? element("span", { class: "sub" }, why) : null),
+    element("td", { class: "reason" }, ban.reason, why ? element("span", { class: "sub" }, why) : null,
+      ban.node ? element("span", { class: "sub" }, `told by ${visible(ban.node)}`) : null),
     element("td", { class: "evidence" }, ban.evidence ?? "–", via ? element("span", { class: "sub" }, via) : null),
     element("td", { class: "number left" }, left(ban), ban.earlier ? element("span", { class: "sub" }, `banned ${ban.earlier + 1} times`) : null),
     element("td", { class: "number dropped" }, ban.dropped ? count(ban.dropped.packets) : "–"),
@@ -101,7 +103,7 @@ async function done(text) {
 function unban(address) {
   return confirm({
     title: `Unban ${address}?`,
-    text: "Its packets are let through again, and its failures are forgotten.",
+    text: everywhere("Its packets are let through again, and its failures are forgotten."),
     yes: "Unban",
     act: async () => {
       await ask("DELETE", `/api/v1/bans/${encodeURIComponent(address)}`);
@@ -113,7 +115,7 @@ function unban(address) {
 function allow(address = "") {
   return confirm({
     title: address ? `Never ban ${address}?` : "Never ban an address",
-    text: "A ban that runs is lifted. It holds until you take it back here.",
+    text: everywhere("A ban that runs is lifted, until you take this back here."),
     yes: "Allow",
     fields: [
       { name: "address", label: "Address or network", value: address, required: true },
@@ -129,7 +131,7 @@ function allow(address = "") {
 function ban() {
   return confirm({
     title: "Ban an address",
-    text: "All its packets are dropped at once.",
+    text: everywhere("All its packets are dropped at once."),
     yes: "Ban",
     fields: [
       { name: "address", label: "Address or network", required: true },

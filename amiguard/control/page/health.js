@@ -1,6 +1,7 @@
 // Whether it protects, and how its sources and the rest are.
 
 import { byId, count, element, span, visible } from "./dom.js";
+import * as fleet from "./fleet.js";
 
 export function state(text, kind) {
   const badge = byId("state");
@@ -22,6 +23,7 @@ export function show(status) {
     { name: "firewall", ...status.firewall },
     { name: "database", ...status.store },
   ];
+  fleet.show(status.fleet);
   byId("sources").replaceChildren(...parts.map(part));
 }
 
