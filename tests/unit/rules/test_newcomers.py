@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from amiguard.asterisk.schema import SecurityEvent
 from amiguard.journal import Action
 from amiguard.model import IMMEDIATE, Address, Ban, Evidence, Phone, Reason, Target
 from amiguard.policy import DAY, NetworkBans, Policy, Scan, Slow, Spread
@@ -185,6 +186,16 @@ def test_one_forged_failure_that_carries_header_lines_bans_no_office() -> None:
 
     assert not bans([*rules.failed(tampered)])
     assert bans([*rules.failed(tampered._replace(evidence=CONNECTED))])
+
+
+def test_the_first_login_of_a_new_phone_is_told_for_it_may_have_been_a_guesser() -> None:
+    rules = office()
+    fails(rules, NEW, 40, step=20 * SECOND)
+    login = SecurityEvent("SuccessfulAuth", "PJSIP", OFFICE, 5062, "UDP", NEW, "call", using_password=True)
+
+    (alarm,) = rules.logged_in(login, 800 * SECOND)
+    assert isinstance(alarm, Alarm)
+    assert alarm.action is Action.SUSPECTED_COMPROMISE
 
 
 @pytest.mark.parametrize("service", ["AMI", "IAX2"])
