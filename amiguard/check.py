@@ -10,6 +10,7 @@ from amiguard.asterisk import advice
 from amiguard.asterisk.log.reading import Kind
 from amiguard.errors import AmiguardError, SourceError
 from amiguard.feeds import feed
+from amiguard.feeds.crowdsec import lapi
 from amiguard.firewalls import nftables
 from amiguard.firewalls.ipset import probing as ipset
 from amiguard.notifiers import smtp, webhook
@@ -18,7 +19,7 @@ from amiguard.settings import Settings
 from amiguard.sources import ami, logfile
 from amiguard.sources.etc import ETC, read_conf
 from amiguard.stores import probe as database
-from amiguard.subscriptions import feed_settings, sources_of
+from amiguard.subscriptions import crowdsec_settings, feed_settings, sources_of
 from amiguard.wiring import ami_settings, fleet_link, treatment_of, zone_of
 
 CHAN_SIP = "for chan_sip, AMI names the address that the sender chose: follow the log too, or use PJSIP"
@@ -58,6 +59,7 @@ async def check(settings: Settings, etc: Path = ETC) -> AsyncIterator[Finding]:
         "webhook": _webhook,
         "fleet": _fleet,
         "feeds": _feeds,
+        "crowdsec": _crowdsec,
     }
     yield Finding("settings", ok=True, text="all valid")
     for name, probe in probes.items():
@@ -143,3 +145,9 @@ async def _feeds(settings: Settings) -> str:
         return "off: AMIGUARD_FEEDS and AMIGUARD_APIBAN_KEY are empty"
     wanted = feed_settings(settings)
     return "; ".join([await feed.probe(name, source, wanted) for name, source in sources.items()])
+
+
+async def _crowdsec(settings: Settings) -> str:
+    if not (settings.crowdsec_machine or settings.crowdsec_api_key.get_secret_value()):
+        return "off: AMIGUARD_CROWDSEC_MACHINE and AMIGUARD_CROWDSEC_API_KEY are empty"
+    return await lapi.probe(crowdsec_settings(settings))

@@ -51,6 +51,8 @@ class Action(StrEnum):
     FLEET_REFUSED = "fleet-refused"
     FEED_UPDATED = "feed-updated"
     FEED_FAILED = "feed-failed"
+    CROWDSEC_FAILED = "crowdsec-failed"
+    CROWDSEC_RECOVERED = "crowdsec-recovered"
     CONTROL = "control"
     CONTROL_OPENED = "control-opened"
     OVERLOAD = "overload"

@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from amiguard import __version__
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
 from amiguard.notifiers.settings import MailSettings, WebhookSettings
 from amiguard.ports import Clock, Country, Notifier
+from amiguard.subscriptions import crowdsec_settings
 
 if TYPE_CHECKING:
     from amiguard.notifiers.webhook import Webhook
     from amiguard.settings import Settings
+
+
+@runtime_checkable
+class HandsOn(Protocol):
+    """A notifier in whose memory messages wait."""
+
+    def hand_on(self, successor: Any, /) -> None:  # noqa: ANN401 -- one of its own kind
+        """Let `successor` tell what waits. Called once `run` has ended."""
 
 
 def mail_settings(settings: Settings) -> MailSettings:
@@ -53,7 +62,7 @@ def webhook_settings(settings: Settings) -> WebhookSettings:
 
 
 def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:
-    """Return who tells the administrator; nobody without `MAIL_TO` and `WEBHOOK_URL`."""
+    """Return who tells the administrator, and CrowdSec; nobody without `MAIL_TO`, `WEBHOOK_URL`, `CROWDSEC_MACHINE`."""
     notifiers: list[Notifier] = []
     if settings.mail_to:
         from amiguard.notifiers.mail import Mail
@@ -61,6 +70,10 @@ def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Not
         notifiers.append(Mail(mail_settings(settings), clock, journal, country=country_of(settings)))
     if settings.webhook_url.get_secret_value():
         notifiers.append(_webhook(settings, journal, clock))
+    if settings.crowdsec_machine and settings.firewall != "dry-run":
+        from amiguard.feeds.crowdsec.processor import Processor
+
+        notifiers.append(Processor(crowdsec_settings(settings), journal))
     return notifiers
 
 
@@ -85,12 +98,10 @@ def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
 
 
 def hand_on_messages(old: Sequence[Notifier], new: Sequence[Notifier]) -> None:
-    """Let the new webhook tell what waits in the old one; it waits in memory only."""
-    from amiguard.notifiers.webhook import Webhook
-
+    """Let each new notifier tell what waits in the memory of the old one of its kind."""
     for one in old:
         for other in new:
-            if isinstance(one, Webhook) and isinstance(other, Webhook):
+            if type(one) is type(other) and isinstance(one, HandsOn):
                 one.hand_on(other)
 
 

@@ -132,8 +132,7 @@ class Parts:
         self.notifiers[:] = notifiers_of(settings, self._journal, self._clock)
         for notifier in old:
             await self._end(notifier)
-        if before.webhook_url.get_secret_value() and settings.webhook_url.get_secret_value():
-            hand_on_messages(old, self.notifiers)
+        hand_on_messages(old, self.notifiers)
         for notifier in old:
             await notifier.drain(HANDED_ON)
         if before.mail_spool != settings.mail_spool:

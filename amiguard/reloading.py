@@ -33,7 +33,10 @@ WATCHED = frozenset({"ignoreip", "ignoreself", "redis_url"})
 FIXED = frozenset({"control_socket"})
 """What needs a restart: `docs/operations.md` says so."""
 GROUPS = frozenset(
-    {"asterisk", "jail", "rules", "firewall", "store", "mail", "webhook", "control", "fleet", "feeds", "journal"}
+    {
+        *("asterisk", "jail", "rules", "firewall", "store", "mail", "webhook", "control", "fleet"),
+        *("feeds", "crowdsec", "journal"),
+    }
 )
 """The groups of settings that can change while the daemon runs, but for `FIXED`."""
 
@@ -49,8 +52,9 @@ class Changes:
         self.fixed = sorted(field for group, field in changed if field in FIXED or group not in GROUPS)
         self.log = any(field in LOG for field in self.fields)
         self.ami = any(group == "asterisk" and field not in LOG for group, field in changed)
-        self.notifiers = bool(self.groups & {"mail", "webhook"})
-        self.watched = self.ami or self.notifiers or "feeds" in self.groups or not WATCHED.isdisjoint(self.fields)
+        self.notifiers = bool(self.groups & {"mail", "webhook", "crowdsec"})
+        self.feeds = bool(self.groups & {"feeds", "crowdsec"})
+        self.watched = self.ami or self.notifiers or self.feeds or not WATCHED.isdisjoint(self.fields)
 
 
 class Reloading:
@@ -108,7 +112,7 @@ class Reloading:
             await self._parts.replace_ami(new)
         if "fleet" in changed.groups:
             await self._guard.join(fleet)
-        if "feeds" in changed.groups:
+        if changed.feeds:
             await self._parts.replace_feeds(new)
         names = [variable(field) for field in changed.fields]
         what = f"new settings are in force: {', '.join(names)}" if names else "no setting has changed"

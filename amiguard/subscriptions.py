@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from amiguard import __version__
-from amiguard.feeds.names import APIBAN, feeds_of
+from amiguard.feeds.crowdsec.settings import CrowdSecSettings
+from amiguard.feeds.names import APIBAN, CROWDSEC, feeds_of
 from amiguard.feeds.settings import FeedSettings
 from amiguard.journal import Journal
 from amiguard.lists import Feed, Taker
@@ -26,7 +27,11 @@ def names_of(settings: Settings) -> list[str]:
 def urls_of(settings: Settings) -> dict[str, str]:
     """Return where each list is had, by its name; a URL may hold a secret."""
     urls = feeds_of(settings.feeds.get_secret_value())
-    return urls | ({APIBAN: settings.apiban_url} if settings.apiban_key.get_secret_value() else {})
+    if settings.apiban_key.get_secret_value():
+        urls[APIBAN] = settings.apiban_url
+    if settings.crowdsec_api_key.get_secret_value():
+        urls[CROWDSEC] = settings.crowdsec_url
+    return urls
 
 
 def feeds_for(settings: Settings, taker: Taker, journal: Journal, clock: Clock) -> list[Feed]:
@@ -36,7 +41,14 @@ def feeds_for(settings: Settings, taker: Taker, journal: Journal, clock: Clock) 
     from amiguard.feeds.feed import PlainFeed
 
     wanted, sources = feed_settings(settings), sources_of(settings)
-    return [PlainFeed(name, source, taker, wanted, journal=journal, clock=clock) for name, source in sources.items()]
+    feeds: list[Feed] = [
+        PlainFeed(name, source, taker, wanted, journal=journal, clock=clock) for name, source in sources.items()
+    ]
+    if settings.crowdsec_api_key.get_secret_value():
+        from amiguard.feeds.crowdsec.bouncer import Bouncer
+
+        feeds.append(Bouncer(crowdsec_settings(settings), taker, journal, clock))
+    return feeds
 
 
 def sources_of(settings: Settings, **apiban: int) -> dict[str, Source]:
@@ -57,6 +69,21 @@ def sources_of(settings: Settings, **apiban: int) -> dict[str, Source]:
 
         sources[APIBAN] = Apiban(settings.apiban_url, key, wanted, **apiban)
     return sources
+
+
+def crowdsec_settings(settings: Settings) -> CrowdSecSettings:
+    """Return how CrowdSec is reached."""
+    return CrowdSecSettings(
+        url=settings.crowdsec_url,
+        version=__version__,
+        node=settings.fleet_node,
+        key=settings.crowdsec_api_key.get_secret_value(),
+        machine=settings.crowdsec_machine,
+        password=settings.crowdsec_password.get_secret_value(),
+        ca_file=settings.crowdsec_tls_ca,
+        interval=settings.crowdsec_interval / 1000,
+        limit=settings.feed_limit,
+    )
 
 
 def feed_settings(settings: Settings) -> FeedSettings:

@@ -195,4 +195,5 @@ def _servers(settings: Settings) -> dict[str, str]:
     if settings.ignoreself:
         for name, url in urls_of(settings).items():
             servers[f"server of the list {name}"] = urlsplit(url).hostname or LOCALHOST
+        servers["CrowdSec server"] = urlsplit(settings.crowdsec_url).hostname or LOCALHOST
     return {what: host for what, host in servers.items() if host != LOCALHOST}

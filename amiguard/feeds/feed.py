@@ -8,7 +8,8 @@ from random import SystemRandom
 from typing import Protocol
 
 from amiguard.errors import FeedError
-from amiguard.feeds.reading import LeftOut, Reading
+from amiguard.feeds.networks import LeftOut
+from amiguard.feeds.reading import Reading
 from amiguard.feeds.settings import FeedSettings
 from amiguard.journal import Action, Journal
 from amiguard.listed import Listed

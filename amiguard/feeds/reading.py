@@ -1,25 +1,21 @@
 """Reads a plain list: one address or network a line, comments, and whatever else is found on the Internet. Pure.
 
-    # a comment, as is ; and //
-    192.0.2.1
-    192.0.2.0/24 ; what follows a blank, a comma or a semicolon is somebody's remark
-    2001:db8::/32
-
-A network becomes networks of the next prefix length that is a multiple of eight, so that a list costs a packet at most
-four lookups of IPv4: a /25 becomes 128 addresses."""
+# a comment, as is ; and //
+192.0.2.1
+192.0.2.0/24 ; what follows a blank, a comma or a semicolon is somebody's remark
+2001:db8::/32
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import socket
 from collections import Counter
 from collections.abc import Iterator
-from enum import Enum
 
 from amiguard.errors import FeedError
-from amiguard.feeds.special import WIDEST, is_special
-from amiguard.listed import Gathering, Listed, Width
+from amiguard.feeds.networks import LeftOut, named, split
+from amiguard.listed import Gathering, Listed
 
 LONGEST_LINE = 4_096
 """Bytes. A line without end is no list, and must not fill the memory."""
@@ -27,20 +23,8 @@ LONGEST_LINE = 4_096
 PATIENCE = 1_000
 """Lines that may be garbage before it is asked whether this is a list at all."""
 
-_LINE = re.compile(rb"([0-9A-Fa-f:.]{2,45})(?:/([0-9]{1,3}))?(?:[\s,;#].*)?", re.DOTALL)
+_LINE = re.compile(rb"([0-9A-Fa-f:./]{2,49})(?:[\s,;#].*)?", re.DOTALL)
 _COMMENTS = (b"#", b";", b"//")
-_ADDRESS = {4: Width(4, 32), 6: Width(6, 128)}
-
-
-class LeftOut(Enum):
-    """Why a line names nobody."""
-
-    GARBAGE = "garbage"
-    """It is no address and no network."""
-    SPECIAL = "special"
-    """Private, reserved, multicast or documentation's."""
-    WIDE = "wide"
-    """The network is too wide."""
 
 
 class Reading:
@@ -105,44 +89,19 @@ class Reading:
         if not line or line.startswith(_COMMENTS):
             return
         match = _LINE.fullmatch(line)
-        if match is None:
-            self._leave_out(LeftOut.GARBAGE)
+        found = LeftOut.GARBAGE if match is None else named(match[1])
+        if isinstance(found, LeftOut):
+            self._leave_out(found)
             return
-        address, prefix = match.groups()
-        try:
-            version, packed = _packed(address.decode())
-        except OSError:
-            self._leave_out(LeftOut.GARBAGE)
-            return
-        width = _ADDRESS[version] if prefix is None else Width(version, int(prefix))
-        if width.shift < 0:
-            self._leave_out(LeftOut.GARBAGE)
-        elif width.prefix < WIDEST[version]:
-            self._leave_out(LeftOut.WIDE)
-        else:
-            self._take(width, packed >> width.shift)
-
-    def _take(self, width: Width, number: int) -> None:
-        if is_special(width, number):
-            self._leave_out(LeftOut.SPECIAL)
-            return
-        narrower = Width(width.version, -(-width.prefix // 8) * 8)
-        more = narrower.prefix - width.prefix
-        self.entries += 1 << more
+        width, numbers = split(*found)
+        self.entries += len(numbers)
         if self.entries > self._limit:
             raise FeedError(f"it has more than {self._limit:,} addresses and networks (AMIGUARD_FEED_LIMIT)")
-        for one in range(number << more, (number + 1) << more):
-            self._gathering.add(narrower, one)
+        for number in numbers:
+            self._gathering.add(width, number)
 
     def _leave_out(self, why: LeftOut) -> None:
         self.left_out[why] += 1
         garbage = self.left_out[LeftOut.GARBAGE]
         if garbage > PATIENCE and garbage > self.entries + self.left_out[LeftOut.SPECIAL]:
             raise FeedError(f"it is no list: {garbage} lines name nobody")
-
-
-def _packed(text: str) -> tuple[int, int]:
-    """Return IP version and number of an address; IPv4 that is mapped into IPv6 is IPv6's special. Raises OSError."""
-    if ":" in text:
-        return 6, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
-    return 4, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")

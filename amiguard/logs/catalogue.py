@@ -290,6 +290,18 @@ CATALOGUE: dict[Action, Entry] = {
         "failure",
         "A list of others can't be had, or is none; what it named goes on being dropped until it is stale.",
     ),
+    Action.CROWDSEC_FAILED: Entry(
+        Level.ERROR,
+        "event",
+        ("network",),
+        ("info",),
+        "failure",
+        "CrowdSec could not be told of bans; without an error, because too many waited or amiguard ended.",
+        limited=True,
+    ),
+    Action.CROWDSEC_RECOVERED: Entry(
+        Level.INFO, "event", ("network",), ("info",), "success", "CrowdSec is told of bans again."
+    ),
     Action.CONTROL: Entry(
         Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control interface."
     ),

@@ -13,6 +13,7 @@ from typing_extensions import override
 from amiguard.settings import PREFIX, groups
 from amiguard.settings.groups.asterisk import AsteriskGroup
 from amiguard.settings.groups.control import ControlGroup
+from amiguard.settings.groups.crowdsec import CrowdsecGroup
 from amiguard.settings.groups.feeds import FeedsGroup
 from amiguard.settings.groups.firewall import FirewallGroup
 from amiguard.settings.groups.fleet import FleetGroup
@@ -28,6 +29,7 @@ from amiguard.settings.values import Secret
 class Settings(  # pydantic takes the fields of the last base first
     JournalGroup,
     ControlGroup,
+    CrowdsecGroup,
     FeedsGroup,
     FleetGroup,
     WebhookGroup,

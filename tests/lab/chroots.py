@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 BUILD_SECONDS = 900
@@ -39,16 +39,18 @@ class ChrootUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What goes into a chroot. `hooks` are shell commands that run at the end, `$1` is the folder."""
+    """What goes into a chroot. `hooks` are shell commands that run at the end, `first` those that run before the
+    packages are unpacked; `$1` is the folder."""
 
     suite: str
     packages: tuple[str, ...]
     hooks: tuple[str, ...] = ()
+    first: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def stamp(self) -> str:
         """Short text that changes when the recipe does."""
-        return hashlib.sha256(repr((self, OPTIONS)).encode()).hexdigest()[:12]
+        return hashlib.sha256((repr((self, OPTIONS)) + "".join(self.first)).encode()).hexdigest()[:12]
 
 
 # Each run of Asterisk mounts its own state at /lab. Its hosts file lies there too: without one that names the host,
@@ -58,6 +60,11 @@ LAB = (
     'ln -sf /lab/hosts "$1/etc/hosts"',
     'ln -sf /lab/resolv.conf "$1/etc/resolv.conf"',
 )
+# Where this file is there and not empty, the package registers with nobody.
+NO_CENTRAL_API = (
+    'mkdir -p "$1/etc/crowdsec"',
+    'echo "# none" > "$1/etc/crowdsec/online_api_credentials.yaml"',
+)
 RECIPES = {
     "asterisk22": Recipe("sid", ("asterisk", "asterisk-modules"), LAB),
     "asterisk16": Recipe("bullseye", ("asterisk", "asterisk-modules", "asterisk-config"), LAB),
@@ -66,6 +73,7 @@ RECIPES = {
     "rsyslog": Recipe("bookworm", ("rsyslog",)),
     "chromium": Recipe("bookworm", ("chromium", "fonts-dejavu-core")),
     "fail2ban": Recipe("bookworm", ("fail2ban", "nftables", "python3-pyinotify")),
+    "crowdsec": Recipe("bookworm", ("crowdsec",), first=NO_CENTRAL_API),
     "debian12": Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "nftables")),
 }
 
@@ -114,6 +122,7 @@ def build(recipe: Recipe, target: Path) -> None:
     if os.geteuid() != 0:
         raise ChrootUnavailable("making a chroot needs root: sudo make test")
     command = ["mmdebstrap", *OPTIONS, f"--include={','.join(recipe.packages)}"]
+    command += [f"--essential-hook={hook}" for hook in recipe.first]
     command += [f"--customize-hook={hook}" for hook in recipe.hooks]
     command += [recipe.suite, str(target), *mirror()]
     try:

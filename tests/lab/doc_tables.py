@@ -228,6 +228,11 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
             "error": FeedError("https://voipbl.org: HTTP status 500"),
         },
     ),
+    Action.CROWDSEC_FAILED: (
+        "will be tried again",
+        {"waiting": 3, "error": FeedError("http://127.0.0.1:8080: Connection refused")},
+    ),
+    Action.CROWDSEC_RECOVERED: ("", {"waiting": 0}),
     Action.CONTROL: ("ban 198.51.100.0/24", {"target": "198.51.100.0/24", "peer_uid": 0, "peer_pid": 4711}),
     Action.CONTROL_OPENED: (
         "commands are taken at /run/amiguard/amiguard.sock",

@@ -221,6 +221,8 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
             "AMIGUARD_WEBHOOK_URL": "http://127.0.0.1:1/geheim",
             "AMIGUARD_REDIS_URL": "redis://:geheim@127.0.0.1:1",
             "AMIGUARD_FEEDS": "voipbl=http://127.0.0.1:1/geheim",
+            "AMIGUARD_CROWDSEC_URL": "http://127.0.0.1:1",
+            "AMIGUARD_CROWDSEC_API_KEY": "geheim",
         }
     )
 
@@ -237,6 +239,7 @@ async def test_check_tries_everything_although_everything_fails(tmp_path: Path) 
         ("webhook", False),
         ("fleet", False),
         ("feeds", False),
+        ("crowdsec", False),
     ]
     assert all(finding.text for finding in findings)
     assert "geheim" not in str(findings)
@@ -283,8 +286,9 @@ async def test_check_ends_with_1_when_something_fails_and_says_so_in_lines_or_js
         ["ok", "webhook"],
         ["ok", "fleet"],
         ["ok", "feeds"],
+        ["ok", "crowdsec"],
     ]
-    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, *[True] * 8]
+    assert [json.loads(line)["ok"] for line in machine.out.splitlines()] == [True, False, *[True] * 9]
 
 
 async def test_check_names_a_zone_that_is_not_asterisks(tmp_path: Path) -> None:

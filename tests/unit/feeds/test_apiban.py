@@ -9,7 +9,8 @@ from aiohttp import web
 
 from amiguard.errors import FeedError
 from amiguard.feeds.apiban import Apiban
-from amiguard.feeds.reading import LeftOut, Reading
+from amiguard.feeds.networks import LeftOut
+from amiguard.feeds.reading import Reading
 from amiguard.feeds.settings import FeedSettings
 
 SETTINGS = FeedSettings(version="1", limit=1_000)

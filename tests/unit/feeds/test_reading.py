@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiguard.errors import FeedError
-from amiguard.feeds.reading import LONGEST_LINE, PATIENCE, LeftOut, Reading
+from amiguard.feeds.networks import LeftOut
+from amiguard.feeds.reading import LONGEST_LINE, PATIENCE, Reading
 from amiguard.listed import Listed
 from amiguard.model import Address, Target
 from tests.lab.lists import FAR
