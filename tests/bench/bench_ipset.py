@@ -59,7 +59,7 @@ async def heals(namespace: NetworkNamespace, damage: list[str]) -> list[float]:
     taken = []
     async with guarding(Ipset(), *Bans("10.%d.%d.%d", 1_000, now())) as protected:
         for number in range(HEALS):
-            namespace.popen(damage).wait()
+            await asyncio.to_thread(namespace.run, damage)
             began = time.perf_counter()
             await protected.healed_once_more(than=number)
             taken.append(time.perf_counter() - began)
@@ -73,13 +73,15 @@ def figures() -> Iterator[Figure]:
         one, of_many = by_program(namespace)
         yield Figure("single ban: p50 to the acknowledgement", statistics.median(taken) * 1e6, "µs", 50)
         yield Figure("single ban: mean (50 µs: 20,000 a second)", statistics.fmean(taken) * 1e6, "µs", 50)
-        yield Figure("many bans, each", each * 1e6, "µs")
+        yield Figure("many bans, each (2.5 µs: 400,000 a second)", each * 1e6, "µs", 2.5)
         yield Figure("`ipset add`: as many times as long", one / statistics.median(taken), "x")
         yield Figure("`ipset restore`: as many times as long, each of many", of_many / each, "x")
-    for damage in (["nft", "flush", "ruleset"], ["ipset", "flush"]):
+    for damage in (["nft", "flush", "ruleset"], ["ipset", "flush"], ["ipset", "del", "amiguard4", "10.0.0.7"]):
         with NetworkNamespace("bench") as namespace, namespace.entered():
             healed = asyncio.run(heals(namespace, damage))
-            yield Figure(f"`{' '.join(damage)}`, 1,000 bans back: median", statistics.median(healed) * 1e3, "ms", 50)
+            yield Figure(
+                f"`{' '.join(damage)}` among 1,000 bans, back after: median", statistics.median(healed) * 1e3, "ms", 50
+            )
 
 
 if __name__ == "__main__":

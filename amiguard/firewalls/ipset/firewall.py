@@ -215,14 +215,16 @@ class Ipset:
             wanted: dict[SetName, dict[Key, Ban]] = {}
             gone: Packed = {}
             for ban in {ban.target: ban for ban in bans[begin : begin + BATCH]}.values():
-                if ban.remaining(now) != 0:
+                if ban.until is None or ban.until > now:
                     one, keys = place(ban.target, absolute=ban.absolute)
-                    wanted.setdefault(one, {}).update(dict.fromkeys(keys, ban))
+                    for key in keys:
+                        wanted.setdefault(one, {})[key] = ban
                     if not fresh:
                         self._take_out(gone, ban.target, absolute=not ban.absolute)
             for one, elements in wanted.items():
-                packed = [ipset.element(key, _seconds(ban, now)) for key, ban in elements.items()]
-                self._watching.take_out(one.text, elements)
+                packed = ipset.elements((key, _seconds(ban, now)) for key, ban in elements.items())
+                if not fresh:
+                    self._watching.take_out(one.text, elements)
                 await self._sets.do(ipset.add(spare(one.text) if one in renewed else one.text, packed))
                 self._watching.put(one.text, elements.items(), now)
             await self._delete(gone)

@@ -152,6 +152,18 @@ def element(key: Key, timeout: int | None = 0) -> bytes:
     return pack(head, *values) if timeout is None else pack(head, *values, _TIMEOUT_HEAD, min(timeout, LONGEST))
 
 
+def elements(timed: Iterable[tuple[Key, int]]) -> list[bytes]:
+    """Pack elements of one set with their seconds, fast: a million are put in while events wait."""
+    pairs = list(timed)
+    if not pairs or len(pairs[0][0]) not in IPADDR:
+        return [element(key, timeout) for key, timeout in pairs]
+    head, pack = _FORMS[len(pairs[0][0]), True]
+    return [
+        pack(head, key, _TIMEOUT_HEAD, timeout if timeout < LONGEST else LONGEST)  # noqa: FURB136 -- thrice as fast as min
+        for key, timeout in pairs
+    ]
+
+
 _CIDR_HEAD = attribute(ATTR_CIDR, b"\0")[:4]
 _TIMEOUT_HEAD = attribute(ATTR_TIMEOUT | NLA_F_NET_BYTEORDER, bytes(4))[:4]
 

@@ -27,13 +27,16 @@ class Holdings:
 
     def put(self, key: Key, end: int) -> None:
         """An element is there."""
-        self.drop(key)
+        if key in self.ends:
+            self.drop(key)
         self.ends[key] = end
         self.newest = key
         if end > self.horizon:
-            if end not in self._at:
+            if end in self._at:
+                self._at[end] += 1
+            else:
+                self._at[end] = 1
                 heappush(self._order, end)
-            self._at[end] = self._at.get(end, 0) + 1
             self.lasting += 1
 
     def drop(self, key: Key) -> None:

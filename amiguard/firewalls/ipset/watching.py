@@ -89,9 +89,14 @@ class Watching:
         self._skew = now - _steady()
         self._changes += 1
         put = self._watched(name).held.put
+        longest = now + LONGEST * 1000
         for key, ban in elements:
-            put(key, FOREVER if ban.until is None else ban.until // 1000)
-            if ban.until is not None and ban.until - now > LONGEST * 1000:
+            until = ban.until
+            if until is None:
+                put(key, FOREVER)
+                continue
+            put(key, until // 1000)
+            if until > longest:
                 self._overlong[ban.target] = ban
         self._wake.set()
 
