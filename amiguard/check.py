@@ -109,7 +109,7 @@ async def _firewall(settings: Settings) -> str:
     if settings.firewall == "dry-run":
         return "dry-run: bans are only logged, nothing is dropped"
     if settings.firewall == "ipset":
-        return await ipset.probe()
+        return await ipset.probe(treatment_of(settings))
     return await nftables.probe(treatment_of(settings))
 
 

@@ -164,6 +164,7 @@ async def test_what_amiguard_does_itself_heals_nothing(wire: Wire, monkeypatch: 
     monkeypatch.setattr(watching, "INTERVAL", 0)
     monkeypatch.setattr(watching, "COMPARING_AT_LEAST", 0)
     async with guarding(Ipset(), ban(V4)) as protected:
+        await protected.guard._adoption.done.wait()
         for number in range(300):
             again = [ban(f"10.0.0.{number % 7}", now() + 60_000, absolute=number % 2 == 0), ban("10.0.0.0/8")]
             await protected.firewall.ban(again, now())

@@ -445,11 +445,6 @@ def test_a_webhook_is_told_everything_and_mail_no_unbans() -> None:
     assert set(settings.webhook_events) - set(settings.mail_events) == {NoticeKind.UNBAN}
 
 
-def test_ipset_can_not_reject() -> None:
-    with pytest.raises(SettingsError, match=r"FIREWALL_VERDICT.*can't be reject with ipset"):
-        load(environ=LOGIN | {"AMIGUARD_FIREWALL": "ipset", "AMIGUARD_FIREWALL_VERDICT": "reject"})
-
-
 @pytest.mark.parametrize(
     ("url", "why"),
     [

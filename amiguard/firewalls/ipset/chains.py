@@ -3,48 +3,77 @@
     raw    PREROUTING -300   to AMIGUARD: neighbour discovery and who is allowed return, absolute bans are dropped
     mangle PREROUTING -150   to AMIGUARD: the same, then answers to this server return, and other bans are dropped
 
+or, where banned ones are to be told, for iptables rejects nowhere else:
+
+    filter INPUT, FORWARD 0  to AMIGUARD, before all other rules: the same as in mangle, but rejected
+
 The second chain drops absolute bans too, even where they have an answer to give, and once more at its end: a packet may
 have passed the first chain, or the look before, just when its source's ban moved.
 
-Before conntrack and DNAT, so what Docker publishes and what is forwarded is covered without a rule in DOCKER-USER."""
+PREROUTING is before conntrack and DNAT, so what Docker publishes and what is forwarded is covered without a rule in
+DOCKER-USER. FORWARD is behind both: there the port that the sender named is asked of conntrack."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from amiguard.firewalls.ipset.names import BAN_SETS, allow_set
 from amiguard.model import Drops
 
 CHAIN = "AMIGUARD"
-PREROUTING = "PREROUTING"
 NEIGHBOUR_DISCOVERY = (135, 136)
 """ICMPv6 types (RFC 4861): what ARP is to IPv4, without which this server could ask nobody on its own link."""
 
 
+Verdict = Literal["drop", "reject"]
+
+
 class Table(NamedTuple):
-    """One of iptables' tables, where packets meet its chain PREROUTING, and which strength of bans it drops."""
+    """One of iptables' tables, in which of its chains packets meet AMIGUARD, and which bans that refuses."""
 
     version: int
     name: str
     priority: int
-    absolute: bool
+    chains: Sequence[str] = ("PREROUTING",)
+    absolute_only: bool = False
+
+    @property
+    def behind_dnat(self) -> bool:
+        """Whether a packet's port may no longer be the one that its sender named, and others accept established flows.
+
+        So amiguard's rule must be the first of all."""
+        return self.chains != ("PREROUTING",)
 
 
-TABLES = tuple(
-    Table(version, name, priority, absolute)
-    for version in (4, 6)
-    for name, priority, absolute in (("raw", -300, True), ("mangle", -150, False))
-)
+_TABLES: Mapping[Verdict, Sequence[Table]] = {
+    "drop": [
+        Table(version, name, priority, absolute_only=absolute)
+        for version in (4, 6)
+        for name, priority, absolute in (("raw", -300, True), ("mangle", -150, False))
+    ],
+    "reject": [Table(version, "filter", 0, ("INPUT", "FORWARD")) for version in (4, 6)],
+}
+
+
+def tables(verdict: Verdict) -> Sequence[Table]:
+    """Return where the rules stand."""
+    return _TABLES[verdict]
+
+
+def other_tables(verdict: Verdict) -> Sequence[Table]:
+    """Return where they may still stand from another time."""
+    return _TABLES["drop" if verdict == "reject" else "reject"]
 
 
 class Step(NamedTuple):
-    """One rule of the chain: whom it is about (one of these), and whether he is dropped or goes on."""
+    """One rule of the chain: whom it is about (one of these), and whether he goes on, or is refused in which way."""
 
     source_in: str = ""
     icmp6: int = 0
     answer: bool = False
-    drop: bool = False
+    ruling: Literal["return", "drop", "reset", "reject"] = "return"
+    """`reset` is about TCP alone."""
 
 
 def steps(table: Table) -> list[Step]:
@@ -53,20 +82,21 @@ def steps(table: Table) -> list[Step]:
     return [
         *(Step(icmp6=kind) for kind in neighbours),
         Step(source_in=allow_set(table.version)),
-        *_drops(table.version, absolute=True),
-        *([] if table.absolute else _unproven(table.version)),
+        *_refusals(table, absolute=True),
+        *([] if table.absolute_only else _unproven(table)),
     ]
 
 
-def _unproven(version: int) -> list[Step]:
-    """Return what drops all but answers. The absolute bans stand behind it once more: a ban that moves to them is put
+def _unproven(table: Table) -> list[Step]:
+    """Return what refuses all but answers. The absolute bans stand behind it once more: a ban that moves to them is put
     there before it is taken from here, so whoever is no longer met here is met there."""
-    return [Step(answer=True), *_drops(version, absolute=False), *_drops(version, absolute=True)]
+    return [Step(answer=True), *_refusals(table, absolute=False), *_refusals(table, absolute=True)]
 
 
-def _drops(version: int, *, absolute: bool) -> list[Step]:
-    sets = [one for one in BAN_SETS if (one.version, one.absolute) == (version, absolute)]
-    return [Step(source_in=one.text, drop=True) for one in sets]
+def _refusals(table: Table, *, absolute: bool) -> list[Step]:
+    sets = [one for one in BAN_SETS if (one.version, one.absolute) == (table.version, absolute)]
+    rulings: Sequence[Literal["drop", "reset", "reject"]] = ("reset", "reject") if table.behind_dnat else ("drop",)
+    return [Step(source_in=one.text, ruling=ruling) for one in sets for ruling in rulings]
 
 
 class Rules(Protocol):

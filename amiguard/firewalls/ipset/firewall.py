@@ -51,7 +51,7 @@ class Ipset:
         self._counters = counters
         self._netlink = Netlink(NFNL_SUBSYS_IPSET)
         self._conntrack = Conntrack()
-        self._rules: Rules = LegacyRules(treatment.ports) if legacy else NetlinkRules(treatment.ports)
+        self._rules: Rules = LegacyRules(treatment) if legacy else NetlinkRules(treatment)
         self._claim = Ownership("amiguard_ipset", wanted=False)
         self._sets = Sets(self._netlink, counters=counters)
         self._watching = Watching()
@@ -257,7 +257,7 @@ class Ipset:
             if error.errno not in MISSING or not await self._lacks_nf_tables():
                 raise
             await self._rules.close()
-            self._rules = LegacyRules(self._treatment.ports)
+            self._rules = LegacyRules(self._treatment)
             await self._rules.lay(numbers)
 
     async def _lacks_nf_tables(self) -> bool:

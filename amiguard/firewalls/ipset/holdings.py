@@ -59,5 +59,5 @@ class Holdings:
         return self.lasting + self.foreign <= count <= len(self.ends) + self.foreign
 
     def missing(self, unmet: dict[Key, int]) -> list[Key]:
-        """Return which of those that were not met should be there, if nothing was done with them meanwhile."""
+        """Return which of those that were not met should be there, if they still should."""
         return [key for key, end in unmet.items() if end > self.horizon and self.ends.get(key) == end]

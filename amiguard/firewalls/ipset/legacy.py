@@ -12,14 +12,21 @@ from errno import ENOENT
 from subprocess import PIPE, STDOUT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.ipset.chains import CHAIN, PREROUTING, TABLES, Step, Table, steps
+from amiguard.firewalls.ipset.chains import CHAIN, Step, Table, other_tables, steps, tables
+from amiguard.firewalls.treatment import Treatment
 from amiguard.model import Drops, PortRange
 
 PROGRAM = {4: "iptables-legacy", 6: "ip6tables-legacy"}
 PATIENCE = 10.0
 """Seconds that a program gets; it waits for others that hold iptables' lock."""
 WAIT = "5"
-COUNTED = re.compile(rf"^\[(\d+):(\d+)\] -A {CHAIN} .*-j DROP$", re.MULTILINE)
+COUNTED = re.compile(rf"^\[(\d+):(\d+)\] -A {CHAIN} .*-j (?:DROP|REJECT.*)$", re.MULTILINE)
+RULINGS = {
+    "return": "-j RETURN",
+    "drop": "-j DROP",
+    "reset": "-p tcp -j REJECT --reject-with tcp-reset",
+    "reject": "-j REJECT",
+}
 
 
 class LegacyRules:
@@ -29,23 +36,27 @@ class LegacyRules:
         "nf_tables: if somebody deletes amiguard's rules from iptables-legacy, that is not noticed",
     )
 
-    def __init__(self, ports: Sequence[PortRange]) -> None:
-        self._ports = ports
+    def __init__(self, treatment: Treatment) -> None:
+        self._ports = treatment.ports
+        self._tables = tables(treatment.verdict)
+        self._others = other_tables(treatment.verdict)
 
     async def lay(self, numbers: Mapping[str, int]) -> None:
-        """Write each table at once; jumps that are there already stay as they are."""
+        """Write each table anew at once, and only then remove those that stand elsewhere, of another verdict."""
         del numbers  # iptables-legacy knows sets by name
-        for table in TABLES:
-            jumps = [jump for jump in self._jumps() if not await _has(table, jump)]
+        for table in self._tables:
             lines = [
                 f"*{table.name}",
                 f":{CHAIN} - [0:0]",
                 *(f"-A {CHAIN} {_words(step)}" for step in steps(table)),
-                *(f"-I {PREROUTING} {jump}" for jump in jumps),
+                *(f"-D {jump}" for jump in _jumps_in(await _saved(table))),
+                *(f"-I {chain} {jump}" for chain in table.chains for jump in reversed(self._jumps(table))),
                 "COMMIT\n",
             ]
             restore = [f"{PROGRAM[table.version]}-restore", "--noflush", "--wait", WAIT]
             await _run(restore, "\n".join(lines))
+        for table in self._others:
+            await self._remove(table)
 
     async def intact(self) -> bool:
         """Return True: only a program could tell, and none is started again and again."""
@@ -54,48 +65,75 @@ class LegacyRules:
     async def dropped(self) -> Drops:
         """Tell what the rules of all tables dropped."""
         packets = size = 0
-        for table in TABLES:
-            saved = await _run([f"{PROGRAM[table.version]}-save", "-c", "-t", table.name])
-            for match in COUNTED.finditer(saved):
+        for table in self._tables:
+            for match in COUNTED.finditer("\n".join(await _saved(table, "-c"))):
                 packets += int(match[1])
                 size += int(match[2])
         return Drops(packets, size)
 
     async def withdraw(self) -> None:
         """Remove rules and chains."""
-        for table in TABLES:
-            base = [PROGRAM[table.version], "--wait", WAIT, "-t", table.name]
-            for jump in self._jumps():
-                if await _has(table, jump):
-                    await _run([*base, "-D", PREROUTING, *jump.split()])
-            await _run([*base, "-F", CHAIN])
-            await _run([*base, "-X", CHAIN])
+        for table in self._tables:
+            await self._remove(table)
+
+    async def _remove(self, table: Table) -> None:
+        """Remove all that leads to the chain, and the chain."""
+        saved = await _saved(table)
+        if not any(line.startswith(f":{CHAIN} ") for line in saved):
+            return
+        lines = [
+            f"*{table.name}",
+            *(f"-D {jump}" for jump in _jumps_in(saved)),
+            f"-F {CHAIN}",
+            f"-X {CHAIN}",
+            "COMMIT\n",
+        ]
+        await _run([f"{PROGRAM[table.version]}-restore", "--noflush", "--wait", WAIT], "\n".join(lines))
 
     async def close(self) -> None:
         """Do nothing: nothing is open."""
 
-    def _jumps(self) -> list[str]:
-        return [f"-p {one.protocol} -m {one.protocol} --dport {_range(one)} -j {CHAIN}" for one in self._ports] or [
-            f"-j {CHAIN}"
-        ]
+    def _jumps(self, table: Table) -> list[str]:
+        """Return the rules that lead to the chain, as `iptables-legacy-save` writes them."""
+        return [
+            f"-p {one.protocol} {matches} -j {CHAIN}"
+            for one in self._ports
+            for matches in (_named(one) if table.behind_dnat else [f"-m {one.protocol} --dport {_range(one)}"])
+        ] or [f"-j {CHAIN}"]
+
+
+def _named(ports: PortRange) -> list[str]:
+    """Return matches of which one holds where the sender named these ports, also behind DNAT; see `xtables.py`."""
+    named = _range(ports)
+    return [
+        f"-m conntrack --ctorigdstport {named} --ctdir ORIGINAL",
+        f"-m conntrack --ctrepldstport {named} --ctdir REPLY",
+        f"-m {ports.protocol} --dport {named} -m conntrack --ctstate INVALID,UNTRACKED",
+    ]
 
 
 def _range(ports: PortRange) -> str:
     return str(ports.first) if ports.first == ports.last else f"{ports.first}:{ports.last}"
 
 
+def _jumps_in(saved: Sequence[str]) -> list[str]:
+    """Return the rules that lead to the chain, each with the chain that it stands in."""
+    return [line.removeprefix("-A ") for line in saved if line.endswith(f" -j {CHAIN}")]
+
+
 def _words(step: Step) -> str:
-    ruling = "DROP" if step.drop else "RETURN"
     if step.icmp6:
-        return f"-p ipv6-icmp -m icmp6 --icmpv6-type {step.icmp6} -j {ruling}"
-    if step.answer:
-        return f"-m conntrack --ctstate ESTABLISHED,RELATED --ctdir REPLY -j {ruling}"
-    return f"-m set --match-set {step.source_in} src -j {ruling}"
+        whom = f"-p ipv6-icmp -m icmp6 --icmpv6-type {step.icmp6}"
+    elif step.answer:
+        whom = "-m conntrack --ctstate ESTABLISHED,RELATED --ctdir REPLY"
+    else:
+        whom = f"-m set --match-set {step.source_in} src"
+    return f"{whom} {RULINGS[step.ruling]}"
 
 
-async def _has(table: Table, jump: str) -> bool:
-    saved = await _run([f"{PROGRAM[table.version]}-save", "-t", table.name])
-    return f"-A {PREROUTING} {jump}" in saved.splitlines()
+async def _saved(table: Table, *options: str) -> list[str]:
+    said = await _run([f"{PROGRAM[table.version]}-save", *options, "-t", table.name])
+    return said.splitlines()
 
 
 async def _run(command: Sequence[str], text: str = "") -> str:

@@ -13,9 +13,10 @@ from amiguard.firewalls.ipset.refusals import MISSING, explained
 from amiguard.firewalls.ipset.rules import NetlinkRules
 from amiguard.firewalls.netlink import Netlink
 from amiguard.firewalls.netlinkcalls import Refused
+from amiguard.firewalls.treatment import DROP_ALL, Treatment
 
 
-async def probe() -> str:
+async def probe(treatment: Treatment = DROP_ALL) -> str:
     """Try what `Ipset` needs, on a set of its own that is gone afterwards.
 
     Returns:
@@ -34,16 +35,16 @@ async def probe() -> str:
             (answer,) = await netlink.ask([message])
             if isinstance(answer, Refused):
                 raise explained(answer)
-        how = await probe_rules()
+        how = await probe_rules(treatment)
     finally:
         await netlink.ask([ipset.destroy(name)])
         await netlink.close()
     return f"ipset: bans that end by themselves, networks and allowlists, for IPv4 and IPv6; rules {how}"
 
 
-async def probe_rules() -> str:
+async def probe_rules(treatment: Treatment) -> str:
     """Tell how the rules will come into the kernel. Raises FirewallError: there is no way."""
-    rules = NetlinkRules(())
+    rules = NetlinkRules(treatment)
     try:
         await rules.probe()
     except FirewallError as error:

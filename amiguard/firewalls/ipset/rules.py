@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from errno import ENOENT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.ipset.chains import CHAIN, PREROUTING, TABLES, Step, Table, steps
+from amiguard.firewalls.ipset.chains import CHAIN, Step, Table, other_tables, steps, tables
 from amiguard.firewalls.ipset.xtables import (
     IPPROTO,
     NF_DROP,
@@ -25,7 +25,9 @@ from amiguard.firewalls.ipset.xtables import (
     new_rule,
     new_table,
     of_icmp6,
+    rejection,
     source_in,
+    to_named_ports,
     to_ports,
     verdict,
 )
@@ -33,7 +35,8 @@ from amiguard.firewalls.netlink import Netlink
 from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import NFGENMSG, Message, attributes
 from amiguard.firewalls.nftmessages import NFNL_SUBSYS_NFTABLES, NFTA_GEN_ID, get_generation
-from amiguard.model import Drops, PortRange
+from amiguard.firewalls.treatment import Treatment
+from amiguard.model import Drops
 
 
 class NetlinkRules:
@@ -41,30 +44,34 @@ class NetlinkRules:
 
     lacks: Sequence[str] = ()
 
-    def __init__(self, ports: Sequence[PortRange]) -> None:
-        self._jumps = [
-            Rule([*to_ports(one), *verdict(NFT_JUMP, CHAIN)], IPPROTO[one.protocol]) for one in reversed(ports)
-        ] or [Rule(verdict(NFT_JUMP, CHAIN))]
+    def __init__(self, treatment: Treatment) -> None:
+        self._ports = treatment.ports
+        self._tables = tables(treatment.verdict)
+        self._others = other_tables(treatment.verdict)
         self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)
         self._generation = b""
 
     async def lay(self, numbers: Mapping[str, int]) -> None:
-        """Write all rules anew in one transaction: no packet passes in between, and what was counted stays counted."""
+        """Write all rules anew in one transaction: no packet passes in between, and what was counted stays counted.
+
+        Only then those are removed that stand elsewhere, of another verdict."""
         messages: list[Message] = []
-        for table in TABLES:
-            chain = [_rule(step, numbers) for step in steps(table)]
+        for table in self._tables:
+            chain = [_rule(table, step, numbers) for step in steps(table)]
             counted = _sum(await self._rules(table, CHAIN))
-            chain[-1] = _rule(steps(table)[-1], numbers, counted)
+            chain[-1] = _rule(table, steps(table)[-1], numbers, counted)
             messages += [
                 new_table(table),
-                new_chain(table, PREROUTING, hooked=True),
-                new_chain(table, CHAIN),
+                *(new_chain(table, one) for one in (*table.chains, CHAIN)),
                 delete_rules(table, CHAIN),
                 *(new_rule(table, CHAIN, rule) for rule in chain),
-                *(delete_rules(table, PREROUTING, jump.handle) for jump in await self._found_jumps(table)),
-                *(new_rule(table, PREROUTING, rule, first=True) for rule in self._jumps),
             ]
+            for one in table.chains:
+                messages += [delete_rules(table, one, jump.handle) for jump in await self._found_jumps(table, one)]
+                messages += [new_rule(table, one, rule, first=True) for rule in reversed(self._jumps(table))]
         await self._netlink.commit(messages)
+        for table in self._others:
+            await self._remove(table)
 
     async def probe(self) -> None:
         """Have the kernel take a rule of each kind, and forget it in the same transaction.
@@ -74,8 +81,10 @@ class NetlinkRules:
         """
         messages: list[Message] = []
         trial, behind = f"{CHAIN}-{os.getpid()}", f"{CHAIN}-{os.getpid()}-2"
-        for table in TABLES:
+        for table in self._tables:
             rules = [Rule([answer(), *verdict(NFT_RETURN)]), Rule(verdict(NFT_JUMP, behind))]
+            if table.behind_dnat:
+                rules += [_refusal(table, "reset", NOTHING), _refusal(table, "reject", NOTHING)]
             messages += [new_table(table), new_chain(table, trial), new_chain(table, behind)]
             messages += [new_rule(table, trial, rule) for rule in rules]
             messages += [delete_rules(table, trial), delete_chain(table, trial), delete_chain(table, behind)]
@@ -86,28 +95,39 @@ class NetlinkRules:
         generation = await self._current()
         if generation == self._generation:
             return True
-        for table in TABLES:
-            if len(await self._found_jumps(table)) < len(self._jumps):
-                return False
+        for table in self._tables:
+            wanted = len(self._jumps(table))
+            for chain in table.chains:
+                rules = await self._rules(table, chain)
+                looked_at = rules[:wanted] if table.behind_dnat else rules
+                if sum(rule.chain == CHAIN for rule in looked_at) < wanted:
+                    return False
             if len(await self._rules(table, CHAIN)) < len(steps(table)):
                 return False
         self._generation = generation
         return True
 
     async def dropped(self) -> Drops:
-        """Tell what the rules of all tables dropped."""
-        counts = [_sum(await self._rules(table, CHAIN)) for table in TABLES]
+        """Tell what the rules of all tables dropped or rejected."""
+        counts = [_sum(await self._rules(table, CHAIN)) for table in self._tables]
         return Drops(sum(one.packets for one in counts), sum(one.bytes for one in counts))
 
     async def withdraw(self) -> None:
         """Remove rules and chains; iptables' own tables and chains stay, as iptables leaves them."""
-        for table in TABLES:
-            removals = [delete_rules(table, PREROUTING, jump.handle) for jump in await self._found_jumps(table)]
-            try:
-                await self._netlink.commit([*removals, delete_rules(table, CHAIN), delete_chain(table, CHAIN)])
-            except FirewallError as error:
-                if error.errno != ENOENT:
-                    raise
+        for table in self._tables:
+            await self._remove(table)
+
+    async def _remove(self, table: Table) -> None:
+        jumps = [
+            delete_rules(table, chain, jump.handle)
+            for chain in table.chains
+            for jump in await self._found_jumps(table, chain)
+        ]
+        try:
+            await self._netlink.commit([*jumps, delete_rules(table, CHAIN), delete_chain(table, CHAIN)])
+        except FirewallError as error:
+            if error.errno != ENOENT:
+                raise
 
     async def close(self) -> None:
         """Free the socket; the rules stay."""
@@ -119,8 +139,17 @@ class NetlinkRules:
             raise answer
         return dict(attributes(answer[0], NFGENMSG.size))[NFTA_GEN_ID]
 
-    async def _found_jumps(self, table: Table) -> list[Found]:
-        return [rule for rule in await self._rules(table, PREROUTING) if rule.chain == CHAIN]
+    def _jumps(self, table: Table) -> list[Rule]:
+        """Return the rules that lead to the chain."""
+        jump = verdict(NFT_JUMP, CHAIN)
+        return [
+            Rule([*matches, *jump], IPPROTO[one.protocol])
+            for one in self._ports
+            for matches in (to_named_ports(one) if table.behind_dnat else [to_ports(one)])
+        ] or [Rule(jump)]
+
+    async def _found_jumps(self, table: Table, chain: str) -> list[Found]:
+        return [rule for rule in await self._rules(table, chain) if rule.chain == CHAIN]
 
     async def _rules(self, table: Table, chain: str) -> list[Found]:
         try:
@@ -131,13 +160,22 @@ class NetlinkRules:
             raise
 
 
-def _rule(step: Step, numbers: Mapping[str, int], counted: Drops = NOTHING) -> Rule:
-    ruling = verdict(NF_DROP if step.drop else NFT_RETURN, counted=counted)
+def _rule(table: Table, step: Step, numbers: Mapping[str, int], counted: Drops = NOTHING) -> Rule:
     if step.icmp6:
-        return Rule([*of_icmp6(step.icmp6), *ruling], IPPROTO["icmpv6"])
-    return Rule([answer() if step.answer else source_in(numbers[step.source_in]), *ruling])
+        return Rule([*of_icmp6(step.icmp6), *verdict(NFT_RETURN)], IPPROTO["icmpv6"])
+    whom = answer() if step.answer else source_in(numbers[step.source_in])
+    if step.ruling == "return":
+        return Rule([whom, *verdict(NFT_RETURN)])
+    refusal = _refusal(table, step.ruling, counted)
+    return Rule([whom, *refusal.expressions], refusal.protocol)
+
+
+def _refusal(table: Table, ruling: str, counted: Drops) -> Rule:
+    if ruling == "drop":
+        return Rule(verdict(NF_DROP, counted=counted))
+    return Rule(rejection(table.version, ruling, counted), IPPROTO["tcp"] if ruling == "reset" else 0)
 
 
 def _sum(rules: Sequence[Found]) -> Drops:
-    counts = [rule.counted for rule in rules if rule.verdict == NF_DROP]
+    counts = [rule.counted for rule in rules if rule.refuses]
     return Drops(sum(one.packets for one in counts), sum(one.bytes for one in counts))

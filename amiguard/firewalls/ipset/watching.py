@@ -63,6 +63,8 @@ class _Watched:
 
     def __init__(self) -> None:
         self.held = Holdings()
+        self.unmet: dict[Key, int] = {}
+        """What a comparison that is under way has not met yet."""
         self.count_at = 0.0
         self.suspect_at = 0.0
         self.compare_at = 0.0
@@ -113,6 +115,7 @@ class Watching:
         if name in self._sets:
             for key in keys:
                 self._sets[name].held.drop(key)
+                self._sets[name].unmet.pop(key, None)
 
     def lift(self, target: Target) -> None:
         """A ban is about to be lifted: it is not renewed."""
@@ -144,7 +147,7 @@ class Watching:
         while not self._closed:
             self._wake.clear()
             if not await intact():
-                return Interference("a rule was deleted")
+                return Interference("a rule was deleted or is no longer the first")
             now = _steady() + self._skew
             looks = [await self._look_at(name, watched, now) for name, watched in list(self._sets.items())]
             seen = [one for one in looks if one is not None]
@@ -214,6 +217,7 @@ class Watching:
         """Read a set and find out what is missing in it."""
         held = watched.held
         unmet, foreign = held.ends.copy(), 0
+        watched.unmet = unmet
 
         def meet(body: bytes) -> bool:
             nonlocal foreign
@@ -226,7 +230,7 @@ class Watching:
         clock, size = asyncio.get_running_loop().time(), len(held.ends) + foreign
         held.foreign = foreign
         watched.compare_at = clock + max(COMPARING_AT_LEAST, COMPARING * size)
-        missing = held.missing(unmet)
+        missing, watched.unmet = held.missing(unmet), {}
         if not missing:
             watched.suspect_at = clock + SUSPECTING * size
             return None

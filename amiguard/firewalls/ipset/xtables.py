@@ -17,16 +17,17 @@ from amiguard.model import Drops, PortRange
 
 NFPROTO = {4: 2, 6: 10}
 """By IP version."""
-NF_DROP, NF_ACCEPT, NFT_JUMP, NFT_RETURN = 0, 1, -3, -5
+NF_DROP, NFT_JUMP, NFT_RETURN = 0, -3, -5
 
 NFTA_TABLE_NAME = 1
-NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_HOOK, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE = 1, 3, 4, 5, 7
+NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_HOOK, NFTA_CHAIN_TYPE = 1, 3, 4, 7
 NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY = 1, 2
 NFTA_RULE_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_HANDLE, NFTA_RULE_EXPRESSIONS, NFTA_RULE_COMPAT = 1, 2, 3, 4, 5
 NFTA_RULE_COMPAT_PROTO, NFTA_RULE_COMPAT_FLAGS = 1, 2
 NFTA_LIST_ELEM = 1
 NFTA_EXPR_NAME, NFTA_EXPR_DATA = 1, 2
 NFTA_MATCH_NAME, NFTA_MATCH_REV, NFTA_MATCH_INFO = 1, 2, 3
+"""The same for targets."""
 NFTA_IMMEDIATE_DREG, NFTA_IMMEDIATE_DATA = 1, 2
 NFTA_DATA_VALUE, NFTA_DATA_VERDICT = 1, 2
 NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN = 1, 2
@@ -38,12 +39,16 @@ NFT_REG_1 = 1
 
 IPSET_DIM_ONE_SRC = 2
 XT_CONNTRACK_STATE, XT_CONNTRACK_DIRECTION = 1, 1 << 12
+XT_CONNTRACK_ORIGDST_PORT, XT_CONNTRACK_REPLDST_PORT = 1 << 9, 1 << 11
 ESTABLISHED_OR_RELATED = 1 << 1 | 1 << 2
+INVALID_OR_UNTRACKED = 1 << 0 | 1 << 8
+REJECTIONS = {("reject", 4): 3, ("reject", 6): 4, ("reset", 4): 7, ("reset", 6): 6}
+"""Port unreachable and TCP reset, by IP version (enum ipt_reject_with, ip6t_reject_with)."""
 IPPROTO = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "icmpv6": socket.IPPROTO_ICMPV6}
 
 NOTHING = Drops(0, 0)
 
-NF_INET_PRE_ROUTING = 0
+HOOKS = {"PREROUTING": 0, "INPUT": 1, "FORWARD": 2}
 
 
 class Rule(NamedTuple):
@@ -58,12 +63,12 @@ def new_table(table: Table) -> Message:
     return _message(f"the table {table.name}", Kind.NEWTABLE, NLM_F_CREATE, table, _text(NFTA_TABLE_NAME, table.name))
 
 
-def new_chain(table: Table, chain: str, *, hooked: bool = False) -> Message:
-    """Create a chain, or keep the one that is there; `hooked`: it sees every packet on its way in."""
+def new_chain(table: Table, chain: str) -> Message:
+    """Create a chain, or keep the one that is there; one of iptables' own sees packets, and keeps its policy."""
     body = _text(NFTA_CHAIN_TABLE, table.name) + _text(NFTA_CHAIN_NAME, chain)
-    if hooked:
-        hook = _number(NFTA_HOOK_HOOKNUM, NF_INET_PRE_ROUTING) + _number(NFTA_HOOK_PRIORITY, table.priority)
-        body += _nest(NFTA_CHAIN_HOOK, hook) + _number(NFTA_CHAIN_POLICY, NF_ACCEPT) + _text(NFTA_CHAIN_TYPE, "filter")
+    if chain in HOOKS:
+        hook = _number(NFTA_HOOK_HOOKNUM, HOOKS[chain]) + _number(NFTA_HOOK_PRIORITY, table.priority)
+        body += _nest(NFTA_CHAIN_HOOK, hook) + _text(NFTA_CHAIN_TYPE, "filter")
     return _message(f"the chain {chain}", Kind.NEWCHAIN, NLM_F_CREATE, table, body)
 
 
@@ -106,11 +111,34 @@ def source_in(index: int) -> bytes:
 
 
 def answer() -> bytes:
-    """`-m conntrack --ctstate ESTABLISHED,RELATED --ctdir REPLY`: struct xt_conntrack_mtinfo3.
+    """`-m conntrack --ctstate ESTABLISHED,RELATED --ctdir REPLY`.
 
     The direction is the original one, inverted."""
     flags = XT_CONNTRACK_STATE | XT_CONNTRACK_DIRECTION
-    return _match("conntrack", 3, struct.pack("=146xHHHH14x", flags, XT_CONNTRACK_DIRECTION, ESTABLISHED_OR_RELATED, 0))
+    return _conntrack(flags, inverted=XT_CONNTRACK_DIRECTION, states=ESTABLISHED_OR_RELATED)
+
+
+def _conntrack(flags: int, *, inverted: int = 0, states: int = 0, first: int = 0, last: int = 0) -> bytes:
+    """Pack struct xt_conntrack_mtinfo3. The ports stand in all four places, and `flags` says which count."""
+    ports, highest = [0, first, 0, first], [0, last, 0, last]
+    return _match("conntrack", 3, struct.pack("=138x4HHHHH4H6x", *ports, flags, inverted, states, 0, *highest))
+
+
+def to_named_ports(ports: PortRange) -> list[list[bytes]]:
+    """Return matches of which one holds where the sender named these ports, also behind DNAT.
+
+    `-m conntrack --ctdir ORIGINAL --ctorigdstport FIRST:LAST`, `--ctdir REPLY --ctrepldstport FIRST:LAST`, and of what
+    is not tracked, and so was not translated, `--ctstate INVALID,UNTRACKED` and `--dport FIRST:LAST`."""
+    named = _of_protocol(IPPROTO[ports.protocol])
+    original = _conntrack(XT_CONNTRACK_DIRECTION | XT_CONNTRACK_ORIGDST_PORT, first=ports.first, last=ports.last)
+    reply = _conntrack(
+        XT_CONNTRACK_DIRECTION | XT_CONNTRACK_REPLDST_PORT,
+        inverted=XT_CONNTRACK_DIRECTION,
+        first=ports.first,
+        last=ports.last,
+    )
+    untracked = _conntrack(XT_CONNTRACK_STATE, states=INVALID_OR_UNTRACKED)
+    return [[*named, original], [*named, reply], [*to_ports(ports), untracked]]
 
 
 def to_ports(ports: PortRange) -> list[bytes]:
@@ -125,21 +153,32 @@ def of_icmp6(kind: int) -> list[bytes]:
 
 
 def verdict(code: int, chain: str = "", counted: Drops = NOTHING) -> list[bytes]:
-    """A counter that has counted this much already, and what becomes of the packet."""
+    """Return a counter that has counted this much already, and what becomes of the packet."""
     told = _number(NFTA_VERDICT_CODE, code) + (_text(NFTA_VERDICT_CHAIN, chain) if chain else b"")
     data = _nest(NFTA_IMMEDIATE_DATA, _nest(NFTA_DATA_VERDICT, told))
-    counter = _big(NFTA_COUNTER_BYTES, counted.bytes) + _big(NFTA_COUNTER_PACKETS, counted.packets)
-    return [_expression("counter", counter), _expression("immediate", _number(NFTA_IMMEDIATE_DREG, 0) + data)]
+    return [_counter(counted), _expression("immediate", _number(NFTA_IMMEDIATE_DREG, 0) + data)]
+
+
+def rejection(version: int, ruling: str, counted: Drops = NOTHING) -> list[bytes]:
+    """`-j REJECT`, or `-p tcp -j REJECT --reject-with tcp-reset`: struct ipt_reject_info, ip6t_reject_info."""
+    info = struct.pack("=I4x", REJECTIONS[ruling, version])
+    protocol = _of_protocol(IPPROTO["tcp"]) if ruling == "reset" else []
+    return [*protocol, _counter(counted), _extension("target", "REJECT", 0, info)]
+
+
+def _counter(counted: Drops) -> bytes:
+    packed = _big(NFTA_COUNTER_BYTES, counted.bytes) + _big(NFTA_COUNTER_PACKETS, counted.packets)
+    return _expression("counter", packed)
 
 
 # -- what a dump tells ------------------------------------------------------------------------------------------------
 
 
 class Found(NamedTuple):
-    """A rule of a dump: its handle, its verdict, the chain that it leads to, and what it counted."""
+    """A rule of a dump: its handle, whether it refuses packets, the chain that it leads to, and what it counted."""
 
     handle: bytes
-    verdict: int | None
+    refuses: bool
     chain: str
     counted: Drops
 
@@ -147,7 +186,7 @@ class Found(NamedTuple):
 def found(body: bytes) -> Found:
     """Read one answer to `list_rules`."""
     told = dict(attributes(body, NFGENMSG.size))
-    code, chain, counted = None, "", NOTHING
+    refuses, chain, counted = False, "", NOTHING
     for name, data in _expressions(told.get(NFTA_RULE_EXPRESSIONS, b"")):
         if name == b"counter\0":
             parts = dict(attributes(data))
@@ -158,9 +197,11 @@ def found(body: bytes) -> Found:
         elif name == b"immediate\0":
             ruled = dict(attributes(data)).get(NFTA_IMMEDIATE_DATA, b"")
             parts = dict(attributes(dict(attributes(ruled)).get(NFTA_DATA_VERDICT, b"")))
-            code = int.from_bytes(parts.get(NFTA_VERDICT_CODE, b""), "big", signed=True)
+            refuses = int.from_bytes(parts.get(NFTA_VERDICT_CODE, b"?"), "big", signed=True) == NF_DROP
             chain = parts.get(NFTA_VERDICT_CHAIN, b"").rstrip(b"\0").decode(errors="replace")
-    return Found(told.get(NFTA_RULE_HANDLE, b""), code, chain, counted)
+        elif name == b"target\0":
+            refuses = True
+    return Found(told.get(NFTA_RULE_HANDLE, b""), refuses, chain, counted)
 
 
 def _expressions(packed: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -178,8 +219,12 @@ def _of_protocol(number: int) -> list[bytes]:
 
 
 def _match(name: str, revision: int, info: bytes) -> bytes:
+    return _extension("match", name, revision, info)
+
+
+def _extension(kind: str, name: str, revision: int, info: bytes) -> bytes:
     data = _text(NFTA_MATCH_NAME, name) + _number(NFTA_MATCH_REV, revision) + attribute(NFTA_MATCH_INFO, info)
-    return _expression("match", data)
+    return _expression(kind, data)
 
 
 def _expression(name: str, data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field
 
 from amiguard.settings.kinds import ALL, FirewallKind, PortRanges, Switch, TableName, Verdict
 
@@ -32,12 +32,3 @@ class FirewallGroup(BaseModel):
         description="let nobody else change the table, where the kernel can (Linux 6.9): `nft flush ruleset` passes "
         "over it; `false` = administrators may, and what they take away is put back",
     )
-
-    @field_validator("firewall_verdict")
-    @classmethod
-    def _iptables_rejects_too_late(cls, verdict: str, info: ValidationInfo) -> str:
-        if verdict == "reject" and info.data.get("firewall") == "ipset":
-            raise ValueError(
-                "can't be reject with ipset: iptables rejects only behind conntrack and DNAT; use nftables"
-            )
-        return verdict
