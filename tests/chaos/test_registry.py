@@ -20,7 +20,15 @@ HELD = Target("8.8.8.8")
 """An address that somebody holds; those of the tests are reserved, and nobody is asked about them."""
 
 
-@pytest.mark.parametrize("talk", [None, be_silent, dawdle, lie], ids=["dead", "silent", "slow", "lying"])
+@pytest.mark.parametrize(
+    "talk",
+    [
+        pytest.param(None, id="dead"),
+        pytest.param(be_silent, id="silent"),
+        pytest.param(dawdle, id="slow", marks=pytest.mark.chaos),
+        pytest.param(lie, id="lying", marks=pytest.mark.chaos),
+    ],
+)
 async def test_a_registry_delays_no_ban_and_keeps_neither_a_mail_nor_the_end_waiting(
     tmp_path: Path, talk: Talk | None
 ) -> None:
