@@ -109,6 +109,9 @@ class Fleet(Protocol):
     async def run(self, us: Participant) -> None:
         """Tell and hear until cancelled; expected faults are retried inside."""
 
+    def refuse(self, change: Shared, why: str) -> None:
+        """Log and count that a change of another node is not done."""
+
     def untold(self) -> Sequence[Shared]:
         """Return the changes that the others were not told yet."""
 

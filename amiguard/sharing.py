@@ -44,8 +44,6 @@ class Sharing:
         clock: Clock,
     ) -> None:
         self.fleet = fleet
-        self.refused = 0
-        """Changes of other nodes that went beyond what one may have others do."""
         self._enforcement = enforcement
         self._allowlist = allowlist
         self._exemptions = exemptions
@@ -79,7 +77,7 @@ class Sharing:
         for number, change in enumerate(changes):
             now = self._clock()
             if not (missed or self._quota.admits(change.node, now)):
-                self._refuse(change, "it tells more changes than a node may")
+                self.fleet.refuse(change, "it tells more changes than a node may")
             else:
                 await self._apply(change, now)
             if number % 100 == 99:  # noqa: PLR2004 -- let the loop breathe
@@ -139,7 +137,7 @@ class Sharing:
             return
         allowing = [one.node for one in self._exemptions.told() if one.node]
         if known is None and (len(allowing) >= ALL_ALLOWED or allowing.count(change.node) >= ALLOWED):
-            self._refuse(change, "it has others allow more than a node may")
+            self.fleet.refuse(change, "it has others allow more than a node may")
         else:
             self._exemptions.permit(entry)
 
@@ -155,7 +153,7 @@ class Sharing:
         elif self._presence.knows(target, now):
             self._skip(ban, f"a phone that has logged in, or a trunk, is at {target}")
         elif not self._quota.has_room(target, ban.node, now):
-            self._refuse(ban, "it has others ban more than a node may")
+            self.fleet.refuse(ban, "it has others ban more than a node may")
         else:
             self._quota.book(target, ban.node)
             bans.submit(ban._replace(earlier=bans.history.earlier(target)))
@@ -184,11 +182,6 @@ class Sharing:
 
     def _skip(self, ban: Ban, why: str) -> None:
         self._journal.write(Action.BAN_SKIPPED, why, ban=ban)
-
-    def _refuse(self, change: Shared, why: str) -> None:
-        self.refused += 1
-        text = f"what {change.node} tells of {change.target} is not done: {why}"
-        self._journal.write(Action.FLEET_REFUSED, text, node=change.node, refused=self.refused)
 
 
 def _is_more(ban: Ban, known: Ban) -> bool:

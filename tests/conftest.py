@@ -24,9 +24,9 @@ left_out = pytest.StashKey[list[str]]()
 
 def chroots_of(item: pytest.Item) -> set[str]:
     """Return the names of the chroots that a test may use: its mark tells, or the fixtures below."""
-    marked = item.get_closest_marker("asterisk") is not None
+    marks = {mark.name for mark in item.iter_markers()}
     fixtures = getattr(item, "fixturenames", ())
-    return {name for name in RECIPES if f"{name}_root" in fixtures or (marked and name.startswith("asterisk"))}
+    return {name for name in RECIPES if f"{name}_root" in fixtures or name.rstrip("0123456789") in marks}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

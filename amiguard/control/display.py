@@ -22,8 +22,8 @@ Cell = tuple[str, str]
 
 ALLOWED = ("address", "says", "comment", "until")
 NODES = ("node", "version", "heard of")
-BANS = ("address", "country", "left", "reason", "failures", "before", "dropped", "tried")
-SOMETIMES = frozenset({"country", "dropped"})
+BANS = ("address", "country", "left", "reason", "node", "failures", "before", "dropped", "tried")
+SOMETIMES = frozenset({"country", "dropped", "node"})
 """Columns that are left out where nothing of it is known of any ban."""
 
 
@@ -83,7 +83,7 @@ def word(value: object) -> str:
 
 def ban_rows(bans: Sequence[Mapping[str, Any]]) -> tuple[Sequence[str], list[list[Cell]]]:
     """Return the header of a table of bans, and its rows."""
-    columns = [name for name in BANS if name not in SOMETIMES or any(name in ban for ban in bans)]
+    columns = [name for name in BANS if name not in SOMETIMES or any(ban.get(name) for ban in bans)]
     return columns, [[cells[name] for name in columns] for cells in map(_ban_cells, bans)]
 
 
@@ -96,6 +96,7 @@ def _ban_cells(ban: Mapping[str, Any]) -> dict[str, Cell]:
         "country": (ban.get("country", ""), ""),
         "left": (left, ""),
         "reason": (ban["reason"], ""),
+        "node": (ban["node"], ""),
         "failures": (str(ban["failures"]), ""),
         "before": (str(ban["earlier"]), ""),
         "dropped": (f"{ban['dropped']['packets']} packets" if "dropped" in ban else "", ""),

@@ -100,7 +100,11 @@ def _fleet(fleet: Mapping[str, Any] | None) -> Iterator[Metric]:
     yield _counter("fleet_sent", "Changes that the other nodes were told.", fleet["sent"])
     yield _counter("fleet_counted", "Failures that were counted together with the other nodes.", fleet["counted"])
     yield _counter("fleet_received", "Changes that other nodes told.", fleet["received"])
-    yield _counter("fleet_refused", "Messages of other nodes that could not be read.", fleet["refused"])
+    yield _counter(
+        "fleet_refused",
+        "What other nodes told in vain: it could not be read, or was too much.",
+        fleet["refused"],
+    )
     yield _counter("fleet_lost", "Changes that were dropped while Redis was away.", fleet["lost"])
 
 

@@ -61,6 +61,11 @@ def connected(settings: FleetSettings) -> list[Client]:
     return [asked.master_for(place.master, db=place.db, max_connections=CONNECTIONS), *asked.sentinels]
 
 
+def is_refusal(answer: object) -> bool:
+    """Whether Redis refused one command for what it is about, and not for who asks or how Redis is."""
+    return type(answer) is ResponseError
+
+
 @contextmanager
 def explained(server: str) -> Iterator[None]:
     """Raise what goes wrong as `FleetError`: in words for who set this up, and without a secret.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from amiguard.fleet.client import connected, explained
+from amiguard.fleet.client import connected, explained, is_refusal
 from amiguard.fleet.messages import LARGEST
 from amiguard.fleet.scripts import ALLOWED_NOW, BEHIND, COUNT, EXEMPT, GREET, PAGE, SHARE
 from amiguard.fleet.settings import FleetSettings
@@ -126,12 +126,7 @@ class Link:
                     self._counted,
                 ]
                 pipeline.eval(COUNT, len(keys), *keys, *_values(name, one, now))
-            return [
-                Totals(
-                    int(total), int(neighbours), bool(proven), int(attackers), tuple(_address(one) for one in newest)
-                )
-                for total, neighbours, proven, attackers, newest in await pipeline.execute()
-            ]
+            return [_totals(answer) for answer in await pipeline.execute(raise_on_error=False)]
 
     async def read(self, after: Id) -> list[tuple[Id, bytes]]:
         """Return new messages behind `after`; wait a second for one."""
@@ -211,6 +206,15 @@ def _values(name: str, told: Observation, now: Timestamp) -> list[str | int]:
         account.most if account else 0,
         account.findtime if account else 0,
     ]
+
+
+def _totals(answer: Any) -> Totals:  # noqa: ANN401 -- as Redis' library says
+    if is_refusal(answer):  # somebody put something else there
+        return Totals(0, 0, False, 0, ())
+    if isinstance(answer, Exception):
+        raise answer
+    total, neighbours, proven, attackers, newest = answer
+    return Totals(int(total), int(neighbours), bool(proven), int(attackers), tuple(map(_address, newest)))
 
 
 def _digest(account: str) -> str:

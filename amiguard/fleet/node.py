@@ -101,6 +101,10 @@ class Node:
             await asyncio.sleep(_random.uniform(delay / 2, delay))
             delay = min(delay * 2, RETRY[1])
 
+    def refuse(self, change: Shared, why: str) -> None:
+        """Log and count that a change of another node is not done."""
+        self._reader.refuse(f"what {change.node} tells of {change.target} is not done: {why}", node=change.node)
+
     def untold(self) -> Sequence[Shared]:
         """Return the changes that Redis has not taken yet."""
         return self._outbox.peek(len(self._outbox))

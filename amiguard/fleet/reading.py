@@ -107,7 +107,7 @@ class Reader:
             if not complete:
                 break
         if not complete:
-            self._refuse("what was missed is more than a fleet can have told: the rest is passed over")
+            self.refuse("what was missed is more than a fleet can have told: the rest is passed over")
         return newest.changes(), place
 
     async def exemptions(self, link: Link) -> list[Exempted]:
@@ -119,12 +119,17 @@ class Reader:
         async with aclosing(link.exemptions()) as entries:  # type: ignore[type-var] # an async generator is one
             async for at, raw in entries:
                 if not budget.spend(raw):
-                    self._refuse("more are allowed than a fleet may allow: the rest is passed over")
+                    self.refuse("more are allowed than a fleet may allow: the rest is passed over")
                     break
                 change = self._understood(raw, at, own=True)
                 if isinstance(change, Exempted):
                     found[change.target] = change
         return list(found.values())
+
+    def refuse(self, why: str, **fields: object) -> None:
+        """Log and count something that is not taken."""
+        self.refused += 1
+        self._journal.write(Action.FLEET_REFUSED, why, refused=self.refused, **fields)
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -149,7 +154,7 @@ class Reader:
         try:
             message = decode(raw, now, now + self.ahead - at)
         except InvalidMessage as error:
-            self._refuse(f"a message was passed over: {error}")
+            self.refuse(f"a message was passed over: {error}")
             return None
         change = message.change
         if isinstance(change, Exempted | Revoked) and not self._hears_allowed:
@@ -165,12 +170,8 @@ class Reader:
         if isinstance(change, Revoked):
             return holding is None
         if holding is None:
-            self._refuse(f"{change.node} tells that {change.target} is never banned, and Redis does not hold it")
+            self.refuse(f"{change.node} tells that {change.target} is never banned, and Redis does not hold it")
         return holding == raw
 
     def _budget(self, messages: int) -> Budget:
         return Budget(messages, asyncio.get_running_loop().time)
-
-    def _refuse(self, why: str) -> None:
-        self.refused += 1
-        self._journal.write(Action.FLEET_REFUSED, why, refused=self.refused)

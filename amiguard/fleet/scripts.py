@@ -1,5 +1,8 @@
 """What Redis does in one step. The clock in all of them is that of Redis.
 
+A node that was taken over may write any key but its own ACL's. So a script changes no key whose name it only read, but
+those that count; and one key of a wrong type stops no more than what is told of its own address.
+
 `{PREFIX}` in braces is the hash tag that keeps all keys in one slot of a cluster. The keys:
 
 - `{PREFIX}:changes`: the stream of messages (field `m`) of the last day
@@ -66,7 +69,7 @@ if kind == 'ban' then
 else
     redis.call('HDEL', bans, target)
     redis.call('ZREM', ends, target)
-    redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '+inf')
+    redis.pcall('ZREMRANGEBYSCORE', KEYS[5], '-inf', '+inf')
     redis.call('ZADD', lifted, 'GT', string.format('%.0f', decided), target)
     redis.call('ZREMRANGEBYSCORE', lifted, '-inf', string.format('%.0f', now - {KEPT}))
     if redis.call('ZCARD', lifted) > {MOST} then
@@ -103,7 +106,7 @@ if kind == 'allow' then
     redis.call('ZREM', disallowed, target)
     redis.call('HDEL', bans, target)
     redis.call('ZREM', ends, target)
-    redis.call('ZREMRANGEBYSCORE', failures, '-inf', '+inf')
+    redis.pcall('ZREMRANGEBYSCORE', failures, '-inf', '+inf')
     redis.call('ZADD', lifted, 'GT', string.format('%.0f', decided), target)
 else
     redis.call('HDEL', allowed, target)
@@ -187,7 +190,11 @@ local function keep(key, rank, window)
     redis.call('PEXPIRE', key, window)
     redis.call('ZADD', counted, string.format('%.0f', now + rank * window), key)
     if redis.call('ZCARD', counted) > {COUNTED} then
-        redis.call('ZREMRANGEBYRANK', redis.call('ZPOPMIN', counted)[1], 0, -1)
+        local least = redis.call('ZPOPMIN', counted)[1]
+        local tag = string.match(counted, '^.*:')
+        if string.sub(least, 1, #tag) == tag and string.match(string.sub(least, #tag + 1), '^%l+:') then
+            redis.pcall('ZREMRANGEBYRANK', least, 0, -1)
+        end
     end
 end
 local function begin_anew(key)

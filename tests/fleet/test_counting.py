@@ -193,3 +193,26 @@ async def test_a_flood_of_forged_sources_fills_redis_no_further_and_pushes_nobod
         await until(lambda: counted(a) == 303, 10)
         assert len(redis.do("KEYS", "*:count:*")) == redis.do("ZCARD", "{amiguard}:counted") == 50
         assert redis.do("ZCARD", KEY) == 3
+
+
+async def test_what_somebody_put_in_the_place_of_a_count_spoils_no_other_and_no_name_that_is_read_is_obeyed(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amiguard.fleet.link.COUNT", scripts.COUNT.replace(f"> {scripts.COUNTED} then", "> 3 then"))
+    async with fleet(redis.url, 2) as [first, second]:
+        await first.guard.administration.ban(Target("198.51.100.9"), None, "")
+        await until(lambda: second.drops("198.51.100.9"))
+        redis.do("SET", "{amiguard}:count:192.0.2.66", "x")
+        redis.do("ZADD", "{amiguard}/disallowed", 1, "a")
+        for number, name in enumerate(("{amiguard}/disallowed", "{amiguard}:ends", "{amiguard}:changes", "other:x:y")):
+            redis.do("ZADD", "{amiguard}:counted", number, name)
+        attack(first.guard, "192.0.2.66", times=4)
+        attack(first.guard, times=4)
+        await until(lambda: counted(first) == 8)
+        attack(second.guard, times=1)
+        await until(lambda: first.drops(ATTACKER) and second.drops(ATTACKER))
+        await first.guard.administration.unban(Target("192.0.2.66"))
+        await until(lambda: first.node.status()["waiting"] == 0)
+        assert redis.do("ZCARD", "{amiguard}/disallowed") == 1
+        assert redis.do("ZCARD", "{amiguard}:ends") == 2
+        assert first.logged(Action.FLEET_LOST) == 0

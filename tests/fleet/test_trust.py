@@ -13,6 +13,7 @@ from amiguard.fleet.settings import FleetSettings
 from amiguard.journal import Action
 from amiguard.model import Target
 from amiguard.quota import ALL_HELD, BURST, HELD, MAX_NODES, RATE, RECOUNT, Quota
+from tests.fleet.test_counting import crowded
 from tests.lab.fleet import Member, fleet, member
 from tests.lab.redis import Redis
 from tests.lab.waiting import until
@@ -142,7 +143,9 @@ def acl(user: str = "amiguard") -> list[str]:
 
 
 async def share_something(one: Member, other: Member) -> None:
-    attack(one.guard)
+    attack(one.guard, times=4)
+    await until(lambda: one.node.status()["counted"] == 4)
+    attack(other.guard, times=1)
     await until(lambda: other.drops(ATTACKER))
     await other.guard.administration.unban(ATTACKER)
     await until(lambda: not one.drops(ATTACKER))
@@ -151,11 +154,14 @@ async def share_something(one: Member, other: Member) -> None:
 async def test_the_documented_acl_is_all_that_a_node_needs_and_lets_it_do_little_else(redis: Redis) -> None:
     redis.do(*acl())
     url = f"{redis.url.replace('unix://', 'unix://amiguard@')}?db=0&password=PASSWORD"
-    async with member(url, "one") as one, member(url, "two") as two:
+    async with member(url, "one", crowded()) as one, member(url, "two", crowded()) as two:
         await until(lambda: one.up and two.up)
         await until(lambda: two.node.status()["nodes"] != [])
         await share_something(one, two)
-        assert one.logged(Action.FLEET_LOST) == 0
+        for number in range(1, 6):
+            attack(two.guard, f"2001:db8::{number}", times=1)
+        await until(lambda: two.node.status()["counted"] == 6)
+        assert one.logged(Action.FLEET_LOST) == two.logged(Action.FLEET_LOST) == 0
     for command in (["GET", "other"], ["FLUSHALL"], ["CONFIG", "GET", "*"], ["KEYS", "*"], ["DEL", KEY]):
         assert "no permissions" in redis.do("ACL", "DRYRUN", "amiguard", *command).decode()
 

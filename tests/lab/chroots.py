@@ -74,6 +74,8 @@ RECIPES = {
     "chromium": Recipe("bookworm", ("chromium", "fonts-dejavu-core")),
     "fail2ban": Recipe("bookworm", ("fail2ban", "nftables", "python3-pyinotify")),
     "crowdsec": Recipe("bookworm", ("crowdsec",), first=NO_CENTRAL_API),
+    "redis": Recipe("bookworm", ("redis-server",)),  # as a package of the machine it would start a service
+    "valkey": Recipe("trixie", ("valkey-server",)),
     "debian12": Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "nftables")),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import subprocess
 from contextlib import nullcontext
@@ -13,17 +12,24 @@ from typing import Any
 from redis import Redis as Client
 from redis.exceptions import RedisError
 
+from tests.lab.chroots import chroot
 from tests.lab.netns import NetworkNamespace
 from tests.lab.waiting import until
 
 
 class Redis:
-    """One `redis-server`, with its files in `folder`. It may be ended and started again. In a `namespace` it listens at
-    an `address` there, on `port`."""
+    """One server, with its files in `folder`, of Debian's `engine`: redis or valkey. It may be ended and started again.
+    In a `namespace` it listens at an `address` there, on `port`."""
 
     def __init__(
-        self, folder: Path, namespace: NetworkNamespace | None = None, address: str = "", port: int = 6379
+        self,
+        folder: Path,
+        namespace: NetworkNamespace | None = None,
+        address: str = "",
+        port: int = 6379,
+        engine: str = "redis",
     ) -> None:
+        self._engine = engine
         self.folder = folder
         self.socket = folder / "redis.sock"
         self.address = f"{address}:{port}"
@@ -38,19 +44,15 @@ class Redis:
         return f"unix://{self.socket}" if self._namespace is None else f"redis://{self.address}"
 
     async def start(self, *options: str) -> None:
-        program = shutil.which("redis-server")
-        assert program is not None, "redis-server is not installed"
         fixed = ["--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
         with nullcontext() if self._namespace is None else self._namespace.entered():
-            self._launch([program, *self._network, *fixed, *options])
+            self._launch([*self._network, *fixed, *options])
         await until(self._answers, 10, "Redis answers")
 
     async def watch(self, file: Path) -> None:
         """Be a sentinel, as `file` says, which it writes to."""
-        program = shutil.which("redis-server")
-        assert program is not None, "redis-server is not installed"
         with nullcontext() if self._namespace is None else self._namespace.entered():
-            self._launch([program, str(file), "--sentinel", *self._network, "--unixsocket", str(self.socket)])
+            self._launch([str(file), "--sentinel", *self._network, "--unixsocket", str(self.socket)])
         await until(self._answers, 10, "the sentinel answers")
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> None:
@@ -80,7 +82,8 @@ class Redis:
             command = ["CLUSTER", "INFO"] if section == "cluster" else ["INFO", section]
             return str(client.execute_command(*command).decode())
 
-    def _launch(self, command: list[str]) -> None:
+    def _launch(self, arguments: list[str]) -> None:
+        command = [*program(self._engine), *arguments]
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -91,3 +94,11 @@ class Redis:
             return bool(self.do("PING"))
         except RedisError:
             return False
+
+
+def program(engine: str) -> list[str]:
+    """Return how the server of a chroot is started, with all its libraries, and the files of this machine."""
+    root = chroot(engine)
+    [loader] = root.glob("lib*/ld-linux*.so.*")
+    libraries = ":".join(map(str, root.glob("usr/lib/*-linux-gnu*")))
+    return [str(loader), "--library-path", libraries, str(root / f"usr/bin/{engine}-server")]
