@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from amiguard.fleet.link import Link
+from amiguard.fleet.link import BEGINNING, Id, Link, Outgoing
+from amiguard.fleet.messages import encode
 from amiguard.fleet.node import Node
 from amiguard.journal import Action
 from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Target
@@ -36,7 +37,7 @@ SECONDS = 20
 COUNTED = 10_000
 """Failures that are counted at once, for what one costs."""
 
-TOLD = 50
+TOLD = 20
 """Bans that all of the many nodes hear."""
 
 DAY = 86_400_000
@@ -81,11 +82,10 @@ class Quiet:
     """A node's inside that only hears."""
 
     def __init__(self) -> None:
-        self.heard: set[Target] = set()
         self.reached = 0
 
     async def take(self, changes: Sequence[Shared], *, missed: bool) -> None:
-        self.heard |= {change.target for change in changes if not missed}
+        pass
 
     def bans(self) -> Iterable[Ban]:
         return ()
@@ -105,16 +105,13 @@ class Spent(NamedTuple):
     received: int
     sent: int
     memory: int
-    commands: int
 
     @staticmethod
     def by(server: Redis) -> Spent:
         info: dict[str, float] = server.do("INFO", "everything")
         cpu = info["used_cpu_sys"] + info["used_cpu_user"]
         received, sent = int(info["total_net_input_bytes"]), int(info["total_net_output_bytes"])
-        return Spent(
-            time.perf_counter(), cpu, received, sent, int(info["used_memory"]), int(info["total_commands_processed"])
-        )
+        return Spent(time.perf_counter(), cpu, received, sent, int(info["used_memory"]))
 
 
 class Cost(NamedTuple):
@@ -124,14 +121,12 @@ class Cost(NamedTuple):
     """Of one core."""
     bytes: float
     """A second, in and out."""
-    a_command: float
-    """Seconds of its processor."""
 
     @staticmethod
     def between(before: Spent, after: Spent) -> Cost:
         took, cpu = after.at - before.at, after.cpu - before.cpu
         moved = after.received - before.received + after.sent - before.sent
-        return Cost(cpu / took, moved / took, cpu / (after.commands - before.commands))
+        return Cost(cpu / took, moved / took)
 
 
 async def many_nodes() -> list[Figure]:
@@ -161,10 +156,10 @@ async def _measure(server: Redis) -> list[Figure]:
             await _failing(nodes)
             reached = sum(inside.reached for inside in insides)
             full = Spent.by(server)
-            a_ban = await _telling(server, nodes, insides, idle)
         finally:
             for task in tasks:
                 task.cancel()
+    a_ban = await _telling(server)
     return [
         Figure(f"{MANY} idle nodes: Redis' processor", idle.cpu * 100, "%"),
         Figure(f"{MANY} idle nodes: bytes a second and node", idle.bytes / MANY, "B"),
@@ -228,20 +223,32 @@ async def _counting(server: Redis) -> float:
     return (after.cpu - before.cpu) / COUNTED
 
 
-async def _telling(server: Redis, nodes: Sequence[Node], insides: Sequence[Quiet], idle: Cost) -> float:
-    """Have bans told, one after the other; return what one costs Redis, in seconds, until all have heard of it.
+async def _telling(server: Redis) -> float:
+    """Return what a ban costs Redis, in seconds, until `MANY` connections that wait for it have heard of it and wait
+    for the next one. They ask for nothing else."""
+    ban = Ban(Target("192.0.2.1"), _now(), None, Reason.WRONG_PASSWORD, Origin.LOCAL, Evidence.CONNECTED)
+    message = encode(ban, "pbx", "0" * 16, _now())
+    writer, *readers = [Link(settings(server.url, "pbx")) for _ in range(MANY + 1)]
+    greeting = await writer.greet("")
+    places = [greeting.newest or BEGINNING] * MANY
+    spent = 0.0
+    for number in range(TOLD + 1):
+        before = Spent.by(server)
+        hearing = [asyncio.create_task(_hear(*one)) for one in zip(readers, places, strict=True)]
+        await until(lambda: server.do("INFO", "clients")["blocked_clients"] >= MANY * 0.9, 60, "all wait")
+        await writer.share([Outgoing("ban", Target(f"203.0.113.{number}"), message, 0)])
+        places = await asyncio.gather(*hearing)
+        spent += Spent.by(server).cpu - before.cpu if number else 0  # first, all connect
+    for link in (writer, *readers):
+        await link.close()
+    return spent / TOLD
 
-    What else the nodes ask meanwhile is taken off by the command, for they share one process and so ask less often."""
-    ban = Ban(Target("192.0.2.1"), _now(), _now() + 3_600_000, Reason.WRONG_PASSWORD, Origin.LOCAL, Evidence.CONNECTED)
-    before = Spent.by(server)
-    for number in range(TOLD):
-        target = Target(f"203.0.113.{number}")
-        others = [inside for place, inside in enumerate(insides) if place != number]
-        nodes[number].publish(ban._replace(target=target))
-        await until(lambda others=others, target=target: all(target in one.heard for one in others), 60)  # type: ignore[misc]
-    after = Spent.by(server)
-    beside = max(0, after.commands - before.commands - TOLD * (MANY + 20))
-    return (after.cpu - before.cpu - idle.a_command * beside) / TOLD
+
+async def _hear(link: Link, place: Id) -> Id:
+    """Wait for a message, however long."""
+    while not (messages := await link.read(place)):
+        pass
+    return messages[-1][0]
 
 
 def _now() -> int:

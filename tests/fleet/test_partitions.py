@@ -166,14 +166,14 @@ async def test_whatever_becomes_of_redis_each_node_bans_and_all_agree_within_fiv
         for number, target in enumerate(during):
             one = members[number % 3]
             attack(one.guard, target)
-            await until(partial(one.drops, target), 1, f"{target} is banned while Redis is {fault}")
+            await until(partial(one.drops, target), 5, f"{target} is banned while Redis is {fault}")
         await members[1].guard.administration.unban(before[0])
         assert not members[1].drops(before[0])
         if fault in NOTICED:
             await until(lambda: not any(one.up for one in members), 10, "all say that they go on alone")
             for one in members:
                 attack(one.guard, "192.0.2.99")
-            await until(lambda: dropping(members, "192.0.2.99"), 1, "each bans although it is alone")
+            await until(lambda: dropping(members, "192.0.2.99"), 5, "each bans although it is alone")
 
         await end(cable)
         kept = [*before[1:], *during]
