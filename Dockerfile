@@ -6,7 +6,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE /src/
 COPY amiguard /src/amiguard
 COPY deploy/man /src/deploy/man
 RUN python3 -m venv /opt/amiguard \
-    && /opt/amiguard/bin/pip install --no-cache-dir --disable-pip-version-check -c /src/constraints.txt /src \
+    && /opt/amiguard/bin/pip install --no-cache-dir --disable-pip-version-check -c /src/constraints.txt '/src[fleet,geo]' \
     && /opt/amiguard/bin/pip uninstall --yes --quiet setuptools pip
 
 FROM ${BASE}

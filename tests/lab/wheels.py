@@ -25,7 +25,9 @@ SECONDS = 300
 def wheelhouse() -> Path:
     """Return the folder of wheels; fills it first where it is not there yet, from this machine's package index."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
     wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    wanted += [*extras["fleet"], *extras["geo"], "async-timeout"]  # which redis needs on Debian 12's 3.11.2
     constraints = ROOT / "constraints.txt"
     stamp = hashlib.sha256(repr((wanted, PYTHON, GLIBC)).encode() + constraints.read_bytes()).hexdigest()[:12]
     ready = cache() / f"wheels-{stamp}"
