@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.lab.daemon import ROOT, Daemon
+from tests.lab.asterisk import Asterisk
+from tests.lab.daemon import ROOT, Daemon, Site
+from tests.lab.guarding import guess
 from tests.lab.images import BASE, Buildah, build, with_base
 from tests.lab.stage import Stage
 from tests.lab.waiting import until
@@ -20,6 +24,8 @@ pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
 
 IMAGE = "localhost/amiguard-test"
 ATTACKER = "198.18.0.7"
+GUESSER = "10.99.151.1"
+FIVE_MINUTES = 300.0
 ABOVE_THE_BASE = 120_000_000
 USER = 990
 
@@ -88,10 +94,39 @@ async def test_the_container_drops_to_its_user_and_bans_in_the_kernel_of_its_net
     assert place.namespace.run(in_container(files, service, health), check=False).returncode == 3
 
 
+async def test_a_new_user_has_the_first_attacker_of_a_real_asterisk_banned_within_five_minutes(
+    asterisk22: Asterisk, buildah: Buildah, service: Any, tmp_path: Path
+) -> None:
+    image = f"{IMAGE}-new"
+    site = Site(asterisk22.server, tmp_path, {"AMI_USERNAME": "secmon", "AMI_SECRET": "secmon-secret"})
+    site.settings |= {"DATABASE": "", "CONTROL_SOCKET": ""}
+    began = time.monotonic()
+    await asyncio.to_thread(build, buildah, ROOT, image, wheelhouse(), tmp_path)
+    found = buildah.configuration(image)
+    start = ["env", *found["Env"], *found["Entrypoint"], *found["Cmd"]]
+    try:
+        with buildah.mounted(image) as files:
+            daemon = site.start(in_container(files, service, start))
+            await daemon.told("ami-connected")
+            await guess(asterisk22, GUESSER, 5)
+            await until(lambda: [*site.kernel()] == [GUESSER], what="the ban in the kernel")
+            took = time.monotonic() - began
+            with pytest.raises(TimeoutError):
+                await guess(asterisk22, GUESSER, 1)
+            assert await daemon.stop() == 0
+    finally:
+        buildah("rmi", "--force", image)
+        asterisk22.server.run(["nft", "flush", "ruleset"])
+    print(f"from the Dockerfile to the first ban: {took:.1f} s")
+    assert took < FIVE_MINUTES
+
+
 def test_the_image_has_nothing_that_only_its_making_needs(buildah: Buildah, files: Path) -> None:
     assert buildah.size(IMAGE) - buildah.size(BASE) < ABOVE_THE_BASE
     for path in ("opt/amiguard/bin/amiguard", "usr/bin/setpriv"):
         assert (files / path).exists()
+    for extra in ("redis", "maxminddb"):
+        assert [*files.glob(f"opt/amiguard/lib/python3*/site-packages/{extra}/__init__.py")], "fleet and countries"
     for path in ("opt/amiguard/bin/pip", "root/.cache", "src", "usr/bin/cc", "usr/bin/gcc"):
         assert not (files / path).exists()
     assert [*files.glob("wheels/*")] == []

@@ -69,3 +69,14 @@ async def guesses(asterisk: Asterisk, source: str, times: int, transport: str = 
             for _ in range(times):
                 async with asyncio.timeout(0.5):
                     await Phone(connection, "6001", "wrong", via=via).register()
+
+
+async def guess(asterisk: Asterisk, source: str, times: int) -> None:
+    """Try so many wrong passwords, and be answered each time.
+
+    Raises:
+        TimeoutError: no answer came.
+    """
+    for number in range(times):
+        async with asterisk.connect(source) as connection:
+            assert await Phone(connection, "6001", f"guess{number}").register() in {401, 403}

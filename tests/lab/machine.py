@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tests.lab.netns import NetworkNamespace
@@ -89,8 +89,12 @@ class Machine:
 
 
 @contextmanager
-def booted(chroot: Path, folder: Path, wheels: Path, repository: Path) -> Iterator[Machine]:
-    """Boot a machine with the files of `chroot`, the `repository` and `wheels`; `folder` is an empty one for mounts."""
+def booted(
+    chroot: Path, folder: Path, wheels: Path, repository: Path, network: NetworkNamespace | None = None
+) -> Iterator[Machine]:
+    """Boot a machine with the files of `chroot`, the `repository` and `wheels`; `folder` is an empty one for mounts.
+
+    It is in a network of its own, if none is given."""
     group = f"amiguard-{os.getpid()}-{time.monotonic_ns()}"
     hierarchies = [place / group for place in (HYBRID if HYBRID[0].is_dir() else (CGROUPS,))]
     for hierarchy in hierarchies:
@@ -98,7 +102,10 @@ def booted(chroot: Path, folder: Path, wheels: Path, repository: Path) -> Iterat
     enter = "".join(f"echo $$ > {hierarchy}/cgroup.procs\n" for hierarchy in hierarchies)
     own = ["unshare", "--cgroup", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc"]
     script = ["sh", "-euc", FILES + BOOT, "sh", str(chroot), str(repository), str(folder), str(wheels)]
-    with NetworkNamespace("machine") as namespace, (folder / "console").open("wb") as console:
+    with (
+        nullcontext(network) if network else NetworkNamespace("machine") as namespace,
+        (folder / "console").open("wb") as console,
+    ):
         starter = namespace.popen(
             ["setpriv", "--pdeathsig=KILL", "sh", "-euc", f'{enter}exec "$@"', "sh", *own, *script],
             stdout=console,
