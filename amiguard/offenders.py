@@ -42,11 +42,12 @@ def offender(
     `drops` and `countries` are what is known of its bans' targets, and of itself; `listed` says which lists name it."""
     bans = covering(address, enforcement.active.get)
     allowed = allowlist.around(address)
+    reason = why(address, bans, allowed, rules, now, waiting=address in enforcement.waiting, listed=listed)
     return {
         "address": address,
         **located(countries.get(address)),
         "banned": bool(bans) and not allowed,
-        "why": why(address, bans, allowed, rules, now, waiting=address in enforcement.waiting, listed=listed),
+        "why": reason if enforcement.firewall.enforces else f"{reason} (a dry run, which drops nothing)",
         "allowed": [{"address": entry.target, "origin": entry.origin, "comment": entry.comment} for entry in allowed],
         "bans": [shown(ban, now) | dropped(drops.get(ban.target)) | located(countries.get(ban.target)) for ban in bans],
         "listed": list(listed),
@@ -149,5 +150,7 @@ def who_is_spared(address: Address, rules: Rulebook, now: Timestamp) -> str:
     if rules.presence.is_trunk(address):
         return "it is a trunk of this server, which nothing bans that only datagrams claim"
     if rules.protected.shelters(address, now):
-        return "phones are known to be there, whose own failures count apart"
+        failing = [one for one in phones(address, rules, now) if one["failures"]]
+        own_failures = ", ".join(f"{one['account']} {one['failures']} of {one['limit']}" for one in failing)
+        return f"phones are known to be there, whose own failures count apart: {own_failures or 'none'}"
     return ""

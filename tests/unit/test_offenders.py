@@ -123,7 +123,9 @@ async def test_a_dry_run_decides_alike_and_its_line_says_that_nothing_is_dropped
 
         (line,) = world.journal.of(Action.BAN)
         assert (line.fields["outcome"], line.fields["reason"]) == ("unknown", "dry-run")
-        assert (await ask(guard))["banned"]
+        told = await ask(guard)
+        assert told["banned"]
+        assert told["why"].endswith("(a dry run, which drops nothing)")
 
 
 async def test_it_tells_which_phones_are_known_there_and_how_they_fail() -> None:
@@ -138,6 +140,8 @@ async def test_it_tells_which_phones_are_known_there_and_how_they_fail() -> None
         (phone,) = told["phones"]
         assert (phone["account"], phone["failures"], phone["limit"]) == (guess().account, 7, 50)
         assert told["trunk"] is True
+        guard.presence.tell_trunk("sip.example.org", [])
+        assert (await ask(guard))["why"].endswith(f"count apart: {guess().account} 7 of 50")
         assert told["rules"]["jail"]["count"] == 0
 
 
@@ -153,7 +157,7 @@ async def test_it_tells_why_somebody_is_not_banned_where_phones_are_known_and_of
 
         assert (await ask(guard))["why"] == (
             "it is not banned: 1 of 50 failures that only datagrams claim, 3 of 50 failures of a new phone, "
-            "1 of 20 failures in the long window; phones are known to be there, whose own failures count apart"
+            "1 of 20 failures in the long window; phones are known to be there, whose own failures count apart: none"
         )
         assert (await ask(guard, trunk))["why"] == (
             "it is not banned: it is a trunk of this server, which nothing bans that only datagrams claim"
