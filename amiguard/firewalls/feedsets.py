@@ -32,8 +32,8 @@ from amiguard.listed import Listed, Part, Width
 from amiguard.lists import Delta
 from amiguard.model import Drops, Timestamp
 
-BATCH = 1_000
-"""Networks in one transaction that adds to a set which no rule looks up."""
+BATCH = 250
+"""Networks in one transaction that adds to a set which no rule looks up: a millisecond or two of the loop."""
 CHANGED = 300
 """The same in one that may change what is there: an element stands in several messages."""
 

@@ -32,6 +32,9 @@ RETRY = (5.0, 300.0)
 STEP = 500
 """Decisions in one step of the loop."""
 
+LARGE = 500
+"""Addresses and networks that may change one by one; of more, everything is asked for anew."""
+
 _random = SystemRandom()
 
 
@@ -48,6 +51,8 @@ class Bouncer:
         self._standing: dict[Named, dict[int, Timestamp]] = {}
         """By network the decisions that stand against it, and their ends: it is free when the last is gone."""
         self._entries = 0
+        self._count = 0
+        """Decisions that are known or were, since all were asked for."""
         self._had: Timestamp | None = None
         self._failing = ""
         self._failures = 0
@@ -93,6 +98,7 @@ class Bouncer:
                 await asyncio.sleep(0)
         listed = await self._listed(standing)
         self._standing, self._entries, self._had = standing, entries, now
+        self._count = sum(map(len, standing.values()))
         self._failing = ""
         self._taker.replace(
             self.name,
@@ -124,9 +130,11 @@ class Bouncer:
         end = self._clock() + ANEW * 1000
         while self._clock() < end:
             await asyncio.sleep(self._settings.interval)
-            await self._change(await opened.decisions(startup=False))
+            if not await self._change(await opened.decisions(startup=False)):
+                await self._start(opened)
 
-    async def _change(self, text: str) -> None:
+    async def _change(self, text: str) -> bool:
+        """Take some changes; False: they are too many, and were not taken."""
         now, left_out = self._clock(), Counter[LeftOut]()
         put, take = list[tuple[Width, int, Timestamp]](), list[tuple[Width, int]]()
         touched: dict[Named, None] = {}
@@ -137,8 +145,12 @@ class Bouncer:
             elif kind == "deleted":
                 standing.pop(decision.id, None)
             touched[decision.named] = None
+            self._count += 1
             if number % STEP == STEP - 1:
                 await asyncio.sleep(0)
+        self._check(self._count)
+        if sum(len(split(*named)[1]) for named in touched) > LARGE:
+            return False
         for named in touched:
             width, numbers = split(*named)
             ends = [end for end in self._standing[named].values() if end > now]
@@ -152,6 +164,7 @@ class Bouncer:
         if put or take:
             self._check(self._entries)
             self._taker.change(self.name, Delta(put, take))
+        return True
 
     def _decisions(self, text: str, left_out: Counter[LeftOut]) -> Iterator[tuple[str, Decision]]:
         """Yield who is to be dropped, or not any more, at the word of others."""
