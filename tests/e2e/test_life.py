@@ -82,7 +82,7 @@ async def test_a_restart_goes_on_with_the_time_that_was_left(place: Stage) -> No
     await daemon.stop()
     passed = 1000
     with sqlite3.connect(place.site.database) as database:
-        database.execute("UPDATE bans SET since = since - ?1, until = until - ?1", [passed * 1000])
+        database.execute("UPDATE bans SET since = since - ?, until = until - ?", [passed * 1000] * 2)
     database.close()
 
     again = await place.site.up()

@@ -65,7 +65,10 @@ NO_CENTRAL_API = (
     'mkdir -p "$1/etc/crowdsec"',
     'echo "# none" > "$1/etc/crowdsec/online_api_credentials.yaml"',
 )
+# Sid is signed with keys that are younger than the package with the keys of an older release, or of Ubuntu.
+KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 RECIPES = {
+    "keys": Recipe("bookworm", ("debian-archive-keyring",)),
     "asterisk22": Recipe("sid", ("asterisk", "asterisk-modules"), LAB),
     "asterisk16": Recipe("bullseye", ("asterisk", "asterisk-modules", "asterisk-config"), LAB),
     "opensmtpd": Recipe("bookworm", ("opensmtpd",)),
@@ -126,6 +129,8 @@ def build(recipe: Recipe, target: Path) -> None:
     command = ["mmdebstrap", *OPTIONS, f"--include={','.join(recipe.packages)}"]
     command += [f"--essential-hook={hook}" for hook in recipe.first]
     command += [f"--customize-hook={hook}" for hook in recipe.hooks]
+    if recipe.suite == "sid":
+        command.append(f"--keyring={chroot('keys')}{KEYS}")
     command += [recipe.suite, str(target), *mirror()]
     try:
         subprocess.run(
