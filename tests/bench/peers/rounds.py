@@ -21,7 +21,7 @@ LIMIT = 60.0
 """Seconds that a flood gets."""
 
 REACTION = "reaction"
-WHOLE = "flood: until all 2,000 of 200,000 events are banned, s"
+WHOLE = "flood: until all 2,000 attackers of 200,000 events are banned, s"
 
 CALLS = 20_000
 SETTLE = 10.0
