@@ -50,6 +50,7 @@ LONGEST = 2_147_483
 """Seconds, 24 days and 20 hours: the longest time-out that ipset takes (IPSET_MAX_TIMEOUT)."""
 
 IN_USE = 4100
+FULL = 4352
 REFUSALS = {
     4097: "it does not understand the message",
     4098: "there is no such kind of set",
@@ -57,7 +58,6 @@ REFUSALS = {
     IN_USE: "rules use it",
     4102: "the sets are of different kinds",
     4103: "the element is there already, or is not there",
-    4352: "the set is full",
 }
 """What ipset's own error numbers say (enum ipset_errno)."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from errno import EEXIST, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
+from errno import EEXIST, ENFILE, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.ipset.format import REFUSALS
+from amiguard.firewalls.ipset.format import FULL, REFUSALS
 from amiguard.firewalls.netlinkcalls import Refused
 
 MISSING = frozenset({EOPNOTSUPP, EPROTONOSUPPORT, ENOENT})
@@ -20,6 +20,8 @@ def explained(refused: Refused) -> FirewallError:
             return FirewallError(f"changing ipset's sets needs the capability CAP_NET_ADMIN: {refused}", code)
         case code if code == EEXIST:
             return FirewallError(f"{what} is there and of another kind: {refused}", code)
+        case code if code == FULL:  # told as nftables tells it, for it is dealt with alike
+            return FirewallError(f"the kernel refused {what}: the set is full; what is in it stays banned", ENFILE)
         case code if code in REFUSALS:
             return FirewallError(f"the kernel refused {what}: {REFUSALS[code]}", code)
         case _:
