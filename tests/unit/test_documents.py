@@ -39,6 +39,18 @@ def test_somebody_checks_each_block() -> None:
     assert all((ROOT / path).exists() for checks in CHECKED.values() for path in checks)
 
 
+def test_which_commands_are_not_run_is_said_exactly() -> None:
+    text = (ROOT / "docs/development.md").read_text()
+    [said] = re.findall(r"compared with what runs instead of being run:\n(.*)\.\n", text)
+    checked = [pair for name, checks in CHECKED.items() for pair in zip(blocks(name), checks, strict=True)]
+    compared = "".join(block for block, check in checked if check == HERE)
+    ran = "".join(block for block, check in checked if check != HERE)
+
+    found = re.findall(r"(?:^| )((?:docker|kubectl) [a-z]+)", compared, re.MULTILINE)
+    assert re.findall(r"`([^`]*)`", said) == [*dict.fromkeys(found)]
+    assert not re.findall(r"^(?:docker|kubectl|helm|podman) ", ran, re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", documents())
 def test_every_command_of_amiguard_that_is_shown_exists(name: str) -> None:
     known = {
