@@ -26,6 +26,7 @@ INSTALL, SERVICE, MANAGER, START = range(4)
 """The blocks of the section: what each is about."""
 
 GENERAL = "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n"
+OPERATIONS = ROOT / "docs/operations.md"
 EXPOSURE = 20
 """Tenths; systemd's own scale goes from 0 to 10."""
 
@@ -110,6 +111,9 @@ async def test_the_service_protects_in_its_sandbox_reloads_and_comes_back(machin
         assert elements(machine.namespace, "unproven4") == {}
         await guess(1)
         await until(lambda: [*elements(machine.namespace, "unproven4")] == [ATTACKER], what="the ban in the kernel")
+        [shown] = re.findall(r"^\*\*journald\.\*\* `(journalctl .*?) \| jq", OPERATIONS.read_text(), re.MULTILINE)
+        lines = [line for line in (await sh(machine, shown)).splitlines() if line.startswith("{")]
+        assert [told["source.ip"] for told in map(json.loads, lines) if told["event.action"] == "ban"] == [ATTACKER]
         [_, lifting] = blocks("README.md")
         assert "is no longer banned" in await sh(machine, lifting.replace("192.0.2.7", ATTACKER))
         await guess(3)
