@@ -23,6 +23,10 @@ PATIENCE = 30
 """Seconds that it gives itself: an overloaded machine is slow, and a dead network file system never answers."""
 
 
+FOREIGN = (pickle.UnpicklingError, ImportError, AttributeError, TypeError, ValueError, EOFError)
+"""What is raised over values of another version, whose types are elsewhere or of another form."""
+
+
 class Checking:
     """Settings that are being checked, while we do something else.
 
@@ -50,7 +54,12 @@ class Checking:
                 f"they could not be read within {PATIENCE} s" if status == -signal.SIGALRM else f"exit status {status}"
             )
             raise SettingsError([f"the settings can't be checked: {why}"])
-        answer = pickle.loads(told)  # noqa: S301 -- our own program wrote it into our own pipe
+        try:
+            answer = pickle.loads(told)  # noqa: S301 -- our own program wrote it into our own pipe
+        except FOREIGN as error:
+            raise SettingsError(
+                ["amiguard was upgraded since it runs: restart it, to have the settings read"]
+            ) from error
         if isinstance(answer, list):
             raise SettingsError(answer)
         return settings_of(answer)

@@ -102,7 +102,8 @@ async def hand_on(path: Path, reader: asyncio.StreamReader, writer: asyncio.Stre
     try:
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
     finally:
-        far_writer.transport.abort()
+        if not far_writer.transport.is_closing():
+            far_writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -68,7 +68,7 @@ async def _round(place: Arena, daemon: Daemon, chance: random.Random) -> Daemon:
     print(f"{ending}, {len(_dropped(place, crowd))} of {len(crowd)} dropped")
     if ending != "alive":
         daemon = await place.up()
-    await _well(daemon)
+    await _well(place, daemon)
     await place.stage.guess(*(set(crowd) - _dropped(place, crowd)), times=5)  # nothing of the others reaches Asterisk
     await until(lambda: _dropped(place, crowd) == set(crowd), RECOVERED, "the whole crowd is dropped")
     place.dropped += crowd
@@ -114,11 +114,12 @@ async def _known(daemon: Daemon) -> set[str]:
     return known
 
 
-async def _well(daemon: Daemon) -> None:
+async def _well(place: Arena, daemon: Daemon) -> None:
     """Wait until everything works again."""
 
     async def ready() -> bool:
         status = await daemon.status()
-        return all(source["up"] for source in status["sources"]) and not status["bans"]["waiting"]
+        hears = bool(place.stage.server.listeners)  # it may not know yet that its connection was broken
+        return hears and all(source["up"] for source in status["sources"]) and not status["bans"]["waiting"]
 
     await until(ready, RECOVERED, "every source is up and no ban waits")

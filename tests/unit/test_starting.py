@@ -103,3 +103,15 @@ def test_a_process_that_cant_be_started_is_told(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(SettingsError, match="Permission denied"):
         load_apart()
+
+
+def test_an_amiguard_that_was_upgraded_meanwhile_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    newer = tmp_path / "amiguard" / "settings"
+    newer.mkdir(parents=True)
+    for folder in (newer, newer.parent):
+        (folder / "__init__.py").touch()
+    (newer / "__main__.py").write_text('import sys\nsys.stdout.buffer.write(b"camiguard.settings.moved\\nThing\\n.")\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(SettingsError, match="upgraded"):
+        load_apart()
