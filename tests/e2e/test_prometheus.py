@@ -14,7 +14,7 @@ from amiguard.control.metrics import exposition
 from amiguard.fleet.node import Node
 from tests.lab.chroots import chroot
 from tests.lab.fleet import settings
-from tests.lab.prometheus import prometheus, promtool
+from tests.lab.prometheus import Prometheus, prometheus, promtool
 from tests.lab.sources import Told
 from tests.lab.stage import Stage
 from tests.lab.waiting import until
@@ -98,7 +98,8 @@ async def test_prometheus_scrapes_a_daemon_and_evaluates_the_alerts(place: Stage
     (tmp_path / "amiguard-alerts.yml").write_text(ALERTS.read_text())
     config = SCRAPE.read_text().replace("scrape_interval: 15s", "scrape_interval: 1s")
     config += "\nglobal:\n  evaluation_interval: 1s\n"
-    place.site.settings |= {"HTTP_LISTEN": "127.0.0.1:9478"}
+    (tmp_path / "full").touch()
+    place.site.settings |= {"HTTP_LISTEN": "127.0.0.1:9478", "ASTERISK_LOG": str(tmp_path / "full")}
     daemon = await place.site.up()
     await place.guess(ATTACKER, times=5)
     await daemon.told("ban")
@@ -111,10 +112,18 @@ async def test_prometheus_scrapes_a_daemon_and_evaluates_the_alerts(place: Stage
         assert await place.arrives(ATTACKER) is False
         await until(lambda: (server.value("amiguard_dropped_packets_total") or 0) >= 1, 20, "the drop")
         assert server.value('up{job="amiguard"}') == 1
+        await until(lambda: empty(server) == set(), 20, "data for each panel of the dashboard")
         await until(lambda: health(server.ask("rules")) == {"ok"}, 20, "the rules' evaluation")
         assert await daemon.stop() == 0
         await until(lambda: server.value('up{job="amiguard"}') == 0, 20, "the end of the daemon")
         await until(lambda: "AmiguardDown" in pending(server.ask("alerts")), 20, "the alert")
+
+
+def empty(server: Prometheus) -> set[str]:
+    """Return the queries of the dashboard that tell nothing of a daemon without fleet, lists and notifiers."""
+    asked = {expr for expr in expressions() if not re.search("amiguard_(fleet|feed|notifier)_", expr)}
+    assert len(asked) > 15
+    return {expr for expr in asked if not server.ask("query", query=expr)["result"]}
 
 
 def health(rules: dict[str, list[dict[str, list[dict[str, str]]]]]) -> set[str]:
