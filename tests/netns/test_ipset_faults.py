@@ -28,7 +28,7 @@ from tests.netns.test_ipset import dropped, members, started
 from tests.netns.wire import V4, V4_NEIGHBOUR, V6, Wire, ban, targets
 
 pytestmark = pytest.mark.netns
-ROOM = 12
+ROOM = 3
 
 
 def opened(netlink: Netlink) -> socket.socket:
@@ -157,7 +157,7 @@ async def test_a_full_set_keeps_what_it_has_and_takes_what_waits_as_soon_as_ther
     monkeypatch.setattr(ipset_sets, "SIZE", ROOM)
     async with guarding(Ipset(), ban(V4)) as protected:
         enforcement = protected.guard._enforcement
-        many = [f"10.0.{number}.1" for number in range(20)]
+        many = [f"10.0.{number}.1" for number in range(6)]
         for one in [*many, V6]:
             enforcement.submit(ban(one))
         await until(lambda: V6 in banned(protected), timeout=30, what="who needs no room there is banned")
