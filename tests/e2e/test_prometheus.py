@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from amiguard.alerting import ALERTS as COUNTED
 from amiguard.control.metrics import exposition
 from amiguard.fleet.node import Node
+from amiguard.listed import Listed
 from tests.lab.chroots import chroot
 from tests.lab.fleet import settings
 from tests.lab.prometheus import Prometheus, prometheus, promtool
@@ -33,17 +34,26 @@ SOURCES = (
 ATTACKER = "198.18.0.7"
 
 
+class FeedTold(Told):
+    """A list of others that only tells how it goes."""
+
+    name = "voipbl"
+
+
 @pytest.fixture(scope="module")
 def root() -> Path:
     return chroot("prometheus")
 
 
 async def told() -> str:
-    """What a daemon with AMI, a log and a fleet tells."""
+    """What a daemon with AMI, a log, a fleet and a list tells."""
     world = World()
     world.fleet = Node(settings("redis://127.0.0.1:1", "pbx1"), world.journal, lambda: world.now)
     async with world.running() as guard:
         guard.sources.extend(SOURCES)
+        guard.administration.feeds.append(FeedTold({"up": False, "error": "cut off", "age": 60, "failures": 3}))
+        guard.listing.replace("voipbl", Listed(), {})
+        await until(lambda: "voipbl" in world.firewall.lists.held)
         return exposition(await guard.administration.measure())[0].decode()
 
 
