@@ -14,20 +14,14 @@ BLOCKING = ("intrusion_detection", "network")
 
 CATALOGUE: dict[Action, Entry] = {
     Action.START: Entry(
-        Level.INFO,
-        "event",
-        ("process",),
-        ("start",),
-        "",
-        "The daemon starts, with these settings; nothing is done yet.",
+        Level.INFO, ("process",), ("start",), "", "The daemon starts, with these settings; nothing is done yet."
     ),
     Action.READY: Entry(
-        Level.INFO, "event", ("process",), ("info",), "success", "The firewall is laid out, earlier bans are in force."
+        Level.INFO, ("process",), ("info",), "success", "The firewall is laid out, earlier bans are in force."
     ),
-    Action.STOP: Entry(Level.INFO, "event", ("process",), ("end",), "", "The daemon ends; bans stay in the kernel."),
+    Action.STOP: Entry(Level.INFO, ("process",), ("end",), "", "The daemon ends; bans stay in the kernel."),
     Action.SETTINGS_RELOADED: Entry(
         Level.INFO,
-        "event",
         ("configuration",),
         ("change",),
         "success",
@@ -35,7 +29,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.SETTINGS_REFUSED: Entry(
         Level.ERROR,
-        "event",
         ("configuration",),
         ("info",),
         "failure",
@@ -43,7 +36,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.AMI_CONNECTED: Entry(
         Level.INFO,
-        "event",
         ("network",),
         ("connection", "start"),
         "success",
@@ -51,7 +43,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.AMI_LOST: Entry(
         Level.WARNING,
-        "event",
         ("network",),
         ("connection", "end"),
         "failure",
@@ -59,7 +50,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.AMI_UNREADABLE: Entry(
         Level.WARNING,
-        "event",
         ("network",),
         ("protocol",),
         "failure",
@@ -68,7 +58,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.LOG_OPENED: Entry(
         Level.INFO,
-        "event",
         ("file",),
         ("access",),
         "success",
@@ -76,7 +65,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.LOG_LOST: Entry(
         Level.WARNING,
-        "event",
         ("file",),
         ("access",),
         "failure",
@@ -84,57 +72,60 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.LOG_ALARM: Entry(
         Level.WARNING,
-        "alert",
         ("intrusion_detection",),
         ("info",),
         "",
         "A log line tells of an attack but of nobody for certain, or its time can't be right.",
         limited=True,
+        kind="alert",
     ),
     Action.FAILURE: Entry(
-        Level.INFO,
-        "event",
-        ("authentication",),
-        ("start",),
-        "failure",
-        "An attempt failed and was counted.",
-        limited=True,
+        Level.INFO, ("authentication",), ("start",), "failure", "An attempt failed and was counted.", limited=True
     ),
     Action.INJECTION: Entry(
         Level.WARNING,
-        "alert",
         ("intrusion_detection",),
         ("info",),
         "",
         "Somebody forged Asterisk's events; the address is the true sender's.",
         limited=True,
+        kind="alert",
     ),
     Action.BAN: Entry(
-        Level.WARNING, "alert", BLOCKING, ("denied",), "success", "The kernel acknowledged a ban: packets are dropped."
+        Level.WARNING,
+        BLOCKING,
+        ("denied",),
+        "success",
+        "The kernel acknowledged a ban: packets are dropped.",
+        kind="alert",
     ),
     Action.BAN_ESCALATED: Entry(
         Level.WARNING,
-        "alert",
         BLOCKING,
         ("denied",),
         "success",
         "A running ban that spared answers to this server became absolute: its target went on over a connection, or "
         "by datagrams again and again.",
+        kind="alert",
     ),
     Action.BANS_ADOPTED: Entry(
         Level.INFO,
-        "event",
         ("intrusion_detection",),
         ("info",),
         "success",
         "Bans were found that only the kernel knew of, for an earlier life was killed, or its database refused them. "
         "They are known from now on, with the reason and the origin `kernel`.",
     ),
-    Action.UNBAN: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "An administrator ended a ban."),
-    Action.EXPIRE: Entry(Level.INFO, "event", BLOCKING, ("allowed",), "success", "A ban's time is over."),
+    Action.UNBAN: Entry(
+        Level.INFO,
+        BLOCKING,
+        ("allowed",),
+        "success",
+        "An administrator ended a ban, here or on another node, or its target is never banned from now on.",
+    ),
+    Action.EXPIRE: Entry(Level.INFO, BLOCKING, ("allowed",), "success", "A ban's time is over."),
     Action.ALLOWLIST_CHANGED: Entry(
         Level.INFO,
-        "event",
         ("configuration",),
         ("change",),
         "",
@@ -143,18 +134,14 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.NAME_FAILED: Entry(
         Level.WARNING,
-        "event",
         ("network",),
         ("info",),
         "failure",
         "A name of `IGNOREIP`, or of a server in use, can't be resolved; its last addresses stay allowed.",
     ),
-    Action.NAME_RECOVERED: Entry(
-        Level.INFO, "event", ("network",), ("info",), "success", "A name can be resolved again."
-    ),
+    Action.NAME_RECOVERED: Entry(Level.INFO, ("network",), ("info",), "success", "A name can be resolved again."),
     Action.SELF_UNKNOWN: Entry(
         Level.WARNING,
-        "event",
         ("host",),
         ("info",),
         "failure",
@@ -162,7 +149,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.PRESENCE_LIMITED: Entry(
         Level.WARNING,
-        "event",
         ("configuration",),
         ("info",),
         "failure",
@@ -170,44 +156,42 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.PHONE_FAILING: Entry(
         Level.WARNING,
-        "alert",
         ("authentication",),
         ("info",),
         "failure",
         "A phone fails `MAXRETRY` times within a day at an address where phones are known: one of them on its own "
         "account, or a new one. The others are behind that address, so it is not banned yet (`PROTECTED_MAXRETRY`). "
         "Once a day for each account and address.",
+        kind="alert",
     ),
     Action.BAN_SKIPPED: Entry(
         Level.WARNING,
-        "event",
         ("intrusion_detection",),
         ("allowed",),
         "",
-        "A ban was due, but its target is never banned (`IGNOREIP`).",
+        "A ban was due, but its target is never banned (`IGNOREIP`), or is a phone or a trunk that it must not hit.",
         limited=True,
     ),
     Action.ACCOUNT_UNDER_ATTACK: Entry(
         Level.WARNING,
-        "alert",
         ("authentication", "intrusion_detection"),
         ("info",),
         "",
         "One account fails from many addresses; written once as the attack begins.",
         limited=True,
+        kind="alert",
     ),
     Action.SUSPECTED_COMPROMISE: Entry(
         Level.WARNING,
-        "alert",
         ("authentication", "intrusion_detection"),
         ("info",),
         "",
         "A login that looks as if its password was guessed; nobody is banned for it.",
         limited=True,
+        kind="alert",
     ),
     Action.FIREWALL_HEALED: Entry(
         Level.WARNING,
-        "event",
         ("configuration",),
         ("change",),
         "success",
@@ -216,7 +200,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.FIREWALL_FAILED: Entry(
         Level.ERROR,
-        "event",
         ("configuration",),
         ("change",),
         "failure",
@@ -224,34 +207,27 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.STORE_FAILED: Entry(
         Level.ERROR,
-        "event",
         ("database",),
         ("error",),
         "failure",
         "The database can't be used; bans go on, but a restart would forget them.",
     ),
     Action.STORE_RECOVERED: Entry(
-        Level.INFO, "event", ("database",), ("info",), "success", "The database can be used again; nothing was lost."
+        Level.INFO, ("database",), ("info",), "success", "The database can be used again; nothing was lost."
     ),
-    Action.MAIL_SENT: Entry(Level.INFO, "event", ("network",), ("info",), "success", "The mail server took a mail."),
-    Action.MAIL_FAILED: Entry(
-        Level.ERROR, "event", ("network",), ("info",), "failure", "A mail could not be handed over."
-    ),
+    Action.MAIL_SENT: Entry(Level.INFO, ("network",), ("info",), "success", "The mail server took a mail."),
+    Action.MAIL_FAILED: Entry(Level.ERROR, ("network",), ("info",), "failure", "A mail could not be handed over."),
     Action.WEBHOOK_FAILED: Entry(
         Level.ERROR,
-        "event",
         ("network",),
         ("info",),
         "failure",
         "A notice could not be posted to the webhook; without an error, because too many waited or amiguard ended.",
         limited=True,
     ),
-    Action.WEBHOOK_RECOVERED: Entry(
-        Level.INFO, "event", ("network",), ("info",), "success", "The webhook takes notices again."
-    ),
+    Action.WEBHOOK_RECOVERED: Entry(Level.INFO, ("network",), ("info",), "success", "The webhook takes notices again."),
     Action.FLEET_CONNECTED: Entry(
         Level.INFO,
-        "event",
         ("network",),
         ("connection", "start"),
         "success",
@@ -259,7 +235,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.FLEET_LOST: Entry(
         Level.WARNING,
-        "event",
         ("network",),
         ("connection", "end"),
         "failure",
@@ -267,7 +242,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.FLEET_REFUSED: Entry(
         Level.WARNING,
-        "event",
         ("network",),
         ("protocol",),
         "failure",
@@ -276,7 +250,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.FEED_UPDATED: Entry(
         Level.INFO,
-        "event",
         ("configuration",),
         ("change",),
         "success",
@@ -284,7 +257,6 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.FEED_FAILED: Entry(
         Level.WARNING,
-        "event",
         ("network",),
         ("info",),
         "failure",
@@ -292,36 +264,27 @@ CATALOGUE: dict[Action, Entry] = {
     ),
     Action.CROWDSEC_FAILED: Entry(
         Level.ERROR,
-        "event",
         ("network",),
         ("info",),
         "failure",
         "CrowdSec could not be told of bans; without an error, because too many waited or amiguard ended.",
         limited=True,
     ),
-    Action.CROWDSEC_RECOVERED: Entry(
-        Level.INFO, "event", ("network",), ("info",), "success", "CrowdSec is told of bans again."
-    ),
+    Action.CROWDSEC_RECOVERED: Entry(Level.INFO, ("network",), ("info",), "success", "CrowdSec is told of bans again."),
     Action.CONTROL: Entry(
-        Level.INFO, "event", ("api",), ("access",), "success", "A command arrived over the control interface."
+        Level.INFO, ("api",), ("access",), "success", "A command arrived over the control interface."
     ),
     Action.CONTROL_OPENED: Entry(
         Level.INFO,
-        "event",
         ("api",),
         ("start",),
         "success",
         "Where commands are taken, and whose; it says so where the socket's group could not be set.",
     ),
     Action.OVERLOAD: Entry(
-        Level.WARNING,
-        "event",
-        ("host",),
-        ("info",),
-        "failure",
-        "More arrived than could be taken; it says what was left.",
+        Level.WARNING, ("host",), ("info",), "failure", "More arrived than could be taken; it says what was left."
     ),
     Action.INTERNAL_ERROR: Entry(
-        Level.ERROR, "event", ("process",), ("info",), "failure", "A mistake in amiguard itself; please report it."
+        Level.ERROR, ("process",), ("info",), "failure", "A mistake in amiguard itself; please report it."
     ),
 }

@@ -19,7 +19,6 @@ class Entry(NamedTuple):
     """What every line of one action has in common. `outcome` "" is none."""
 
     level: Level
-    kind: str
     category: tuple[str, ...]
     type: tuple[str, ...]
     outcome: str
@@ -27,3 +26,4 @@ class Entry(NamedTuple):
     """When the line is written, for people."""
     limited: bool = False
     """Strangers can cause any number of these: only so many are written a second."""
+    kind: str = "event"
