@@ -90,4 +90,4 @@ class MigrationError(AmiguardError):
 
 
 class BanRefused(AmiguardError):
-    """A ban that an administrator asked for is against the allowlist; the text says who allowed it."""
+    """A ban that an administrator asked for would hit who is allowed, a known phone or a trunk; the text says which."""

@@ -44,7 +44,7 @@ class _Entry:
 
 
 class Listing:
-    """Fulfils `ports.Taker`; one for all lists."""
+    """Fulfils `lists.Taker`; one for all lists."""
 
     def __init__(
         self, enforcement: Enforcement, allowlist: Allowlist, presence: Presence, journal: Journal, clock: Clock

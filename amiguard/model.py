@@ -122,7 +122,7 @@ class Failure(NamedTuple):
     session: str
     """Asterisk's SessionID, for SIP the Call-ID: the attacker's text, at most 256 characters."""
     source: str
-    """Which of our sources told it: `ami`."""
+    """Which witness told of it: `ami`, `log` or `security-log`, with a number where it is a further log."""
 
 
 IMMEDIATE = 1_000_000

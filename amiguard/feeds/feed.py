@@ -57,7 +57,7 @@ async def probe(name: str, source: Source, settings: FeedSettings) -> str:
 
 
 class PlainFeed:
-    """A `ports.Feed` of a list that is had as a whole."""
+    """A `lists.Feed` of a list that is had as a whole."""
 
     def __init__(
         self, name: str, source: Source, taker: Taker, settings: FeedSettings, *, journal: Journal, clock: Clock
@@ -88,7 +88,7 @@ class PlainFeed:
             await asyncio.sleep(wait)
 
     def status(self) -> Mapping[str, object]:
-        """Tell how it goes; see `ports.Feed`."""
+        """Tell how it goes; see `lists.Feed`."""
         return {
             "where": self._source.where,
             "up": not self._failing and self._had is not None,

@@ -13,7 +13,7 @@ from amiguard.ports import Interference
 
 
 class NoLists:
-    """A `ports.Lists` that drops nobody."""
+    """A `lists.Lists` that drops nobody."""
 
     async def replace(self, name: str, listed: Listed, now: Timestamp) -> None:
         """Do nothing: nobody is dropped."""

@@ -60,7 +60,7 @@ class FeedSet(NamedTuple):
 
 
 class FeedSets:
-    """Fulfils `ports.Lists` for the lists of these names."""
+    """Fulfils `lists.Lists` for the lists of these names."""
 
     def __init__(self, netlink: Netlink, table: str, feeds: Collection[str] = ()) -> None:
         self._netlink = netlink

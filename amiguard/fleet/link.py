@@ -55,7 +55,7 @@ class Outgoing(NamedTuple):
 
 
 class Link:
-    """One Redis, reached over a connection for reading and one for writing. Every method raises `FleetError`."""
+    """One Redis, reached over a few connections: who waits for a message keeps nobody waiting. Raises `FleetError`."""
 
     def __init__(self, settings: FleetSettings) -> None:
         self._settings = settings

@@ -45,7 +45,7 @@ _random = SystemRandom()
 
 
 class Node:
-    """Fulfils `ports.Fleet` over Redis."""
+    """Fulfils `nodes.Fleet` over Redis."""
 
     def __init__(self, settings: FleetSettings, journal: Journal, clock: Clock) -> None:
         self._settings = settings

@@ -34,7 +34,8 @@ MOST = 100_000
 """Changes in the stream, and bans in the snapshot; some 50 MB each, of ordinary bans."""
 
 COUNTED = 100_000
-"""Addresses, networks and accounts that are counted at once: some 40 MB, whatever a flood of forged sources does."""
+"""Addresses, networks and accounts that are counted at once, whatever a flood of forged sources does: some 30 MB if
+each failed once."""
 
 ATTACKERS = 64
 """Addresses that are kept of an account at least, for nodes may have different settings."""

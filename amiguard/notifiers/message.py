@@ -1,4 +1,4 @@
-"""Writes mails: a notice or a digest becomes the bytes that a server takes. The only import of jinja2.
+"""Writes mails: a notice or a digest becomes the bytes that a server takes.
 
 No header holds anything but our own words, numbers, canonical addresses and the operator's settings."""
 

@@ -39,7 +39,7 @@ _random = SystemRandom()
 
 
 class Bouncer:
-    """A `ports.Feed` of CrowdSec's decisions; `taker` gets them. What CrowdSec can't tell stays, until its end."""
+    """A `lists.Feed` of CrowdSec's decisions; `taker` gets them. What CrowdSec can't tell stays, until its end."""
 
     name = CROWDSEC
 
@@ -72,7 +72,7 @@ class Bouncer:
                 delay = min(delay * 2, RETRY[1])
 
     def status(self) -> Mapping[str, object]:
-        """Tell how it goes; see `ports.Feed`."""
+        """Tell how it goes; see `lists.Feed`."""
         return {
             "where": where(self._settings.url),
             "up": not self._failing and self._had is not None,

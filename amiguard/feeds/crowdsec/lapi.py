@@ -32,7 +32,7 @@ FINAL = frozenset({400, 404, 405, 413, 422})
 
 
 class Unauthorized(FeedError):
-    """The token is not valid any more."""
+    """The key is unknown, or the token is not valid any more."""
 
 
 class Refused(FeedError):

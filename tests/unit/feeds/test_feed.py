@@ -25,7 +25,7 @@ SETTINGS = FeedSettings(version="1", interval=0.001, retry=0.001, stale=STALE, l
 
 @dataclass
 class Taken:
-    """A `ports.Taker` that remembers."""
+    """A `lists.Taker` that remembers."""
 
     lists: list[Listed] = field(default_factory=list)
     told: list[Mapping[str, object]] = field(default_factory=list)

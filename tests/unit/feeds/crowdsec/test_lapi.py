@@ -133,7 +133,7 @@ FAULTS = {
 
 @dataclass
 class Taken:
-    """A `ports.Taker` that remembers."""
+    """A `lists.Taker` that remembers."""
 
     listed: Listed | None = None
     deltas: list[Delta] = field(default_factory=list)
