@@ -13,6 +13,7 @@ from aiohttp import web
 
 from amiguard.model import Address, Target
 from tests.lab.daemon import Daemon
+from tests.lab.described import described
 from tests.lab.stage import Stage
 from tests.lab.waiting import until
 
@@ -66,7 +67,7 @@ async def test_lists_drop_whom_they_name_and_nobody_who_is_allowed(place: Stage)
             publisher = await stack.enter_async_context(publishing(Publisher([NAMED, NEIGHBOUR, "127.0.0.1"])))
         feeds = f"voipbl={publisher.url} office=file://{office}"
         place.site.settings |= {"FEEDS": feeds, "FEED_INTERVAL": "1s", "IGNOREIP": f"127.0.0.0/8 {NEIGHBOUR}"}
-        place.site.settings["FIREWALL_OWNER"] = "false"
+        place.site.settings |= {"FIREWALL_OWNER": "false", "ASTERISK_LOG": str(office), "MAIL_TO": "root@localhost"}
         daemon = await place.site.up()
         await daemon.told("feed-updated", 2)
         assert not await place.arrives(NAMED)
@@ -95,6 +96,7 @@ async def test_lists_drop_whom_they_name_and_nobody_who_is_allowed(place: Stage)
         assert (told["voipbl"]["up"], told["office"]["up"]) == (False, True)
         assert told["voipbl"]["entries"] == 1
         assert "500" in told["voipbl"]["error"]
+        described("Status", status)
 
         place.site.settings["FEEDS"] = ""
         assert await daemon.stop() == 0

@@ -14,10 +14,14 @@ from amiguard.control.routes.documents import description
 from amiguard.control.server import ControlServer
 from amiguard.control.settings import Address, ControlSettings
 from amiguard.control.stream import Stream
+from amiguard.fleet.node import Node
 from amiguard.journal import Action
 from amiguard.model import Ban, Evidence, Reason, Target
+from tests.lab.described import described
+from tests.lab.fleet import settings
 from tests.lab.journal import RecordingJournal
 from tests.lab.ports import free_port
+from tests.lab.world import World
 from tests.unit.control.conftest import NOW, FakeGuard
 
 CHECKS = (
@@ -96,3 +100,11 @@ async def test_the_description_is_served(server: ControlServer, path: Path) -> N
         http.get("http://amiguard/api/v1/openapi.json") as answer,
     ):
         assert (await answer.json())["openapi"] == "3.1.0"
+
+
+async def test_the_status_of_a_node_with_a_fleet_is_as_it_is_described() -> None:
+    world = World()
+    world.fleet = Node(settings("redis://127.0.0.1:1", "pbx1"), world.journal, lambda: world.now)
+    async with world.running() as guard:
+        told = guard.administration.status() | {"notifiers": []}  # those of the test have no place
+        described("Status", json.loads(json.dumps(told)))
