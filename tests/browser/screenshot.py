@@ -82,6 +82,10 @@ class Day(FakeGuard):
             ],
             "firewall": {"up": True, "error": "", "enforces": True},
             "store": {"up": True, "error": ""},
+            "notifiers": [{"name": "mail", "where": "localhost", "error": ""}],
+            "feeds": [
+                {"name": "voipbl", "where": "https://voipbl.org", "up": True, "error": "", "entries": 43_210},
+            ],
             "bans": {"active": len(self.running), "waiting": 0},
             "jail": {"tracked": 41},
             "dropped": {"packets": 1_284_551, "bytes": 539_511_420},

@@ -201,6 +201,25 @@ async def test_the_country_of_a_ban_is_told_where_a_database_knows_it_and_fits_a
         assert await screen.harmless()
 
 
+async def test_lists_and_mail_are_among_the_health(program: Path, tmp_path: Path) -> None:
+    office = tmp_path / "office.txt"
+    office.write_text("45.9.77.0/24\n45.9.78.1\n")
+    settings = {"FEEDS": f"office=file://{office} gone=file://{tmp_path}/gone", "MAIL_TO": "root@localhost"}
+    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", **settings) as listed, browsing(listed, program) as other:
+        daemon = await listed.site.up()
+        await daemon.told("feed-updated")
+        await daemon.told("feed-failed")
+        screen = await opened(other, viewport={"width": 320, "height": 800})
+        health = screen.page.locator("#sources li")
+
+        await expect(health.filter(has_text="list office")).to_contain_text(f"up2 named, {office}")
+        await expect(health.filter(has_text="list gone")).to_contain_text("down")
+        await expect(health.get_by_text("mail", exact=True)).to_be_visible()
+        assert await screen.page.evaluate("document.documentElement.scrollWidth") == 320
+        assert await serious(screen.page) == []
+        assert await screen.harmless()
+
+
 async def test_a_dry_run_is_not_called_protection(program: Path) -> None:
     async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}", FIREWALL="dry-run") as dry, browsing(dry, program) as other:
         await dry.site.up()

@@ -22,9 +22,15 @@ export function show(status) {
     ...status.sources,
     { name: "firewall", ...status.firewall },
     { name: "database", ...status.store },
+    ...status.notifiers.map((one) => ({ ...one, up: !one.error })),
+    ...status.feeds.map(list),
   ];
   fleet.show(status.fleet);
   byId("sources").replaceChildren(...parts.map(part));
+}
+
+function list({ name, where, up, error, entries }) {
+  return { name: `list ${name}`, where: `${count(entries)} named, ${where}`, up, error };
 }
 
 function part({ name, up, where, error }) {
