@@ -164,7 +164,6 @@ async def test_what_amiguard_does_itself_heals_nothing(wire: Wire, monkeypatch: 
     monkeypatch.setattr(watching, "INTERVAL", 0)
     monkeypatch.setattr(watching, "COMPARING_AT_LEAST", 0)
     async with guarding(Ipset(), ban(V4)) as protected:
-        await protected.guard._adoption.done.wait()
         for number in range(300):
             again = [ban(f"10.0.0.{number % 7}", now() + 60_000, absolute=number % 2 == 0), ban("10.0.0.0/8")]
             await protected.firewall.ban(again, now())
@@ -172,6 +171,27 @@ async def test_what_amiguard_does_itself_heals_nothing(wire: Wire, monkeypatch: 
         await protected.firewall.allow(targets("203.0.113.7"))
         await protected.firewall.start([], [ban(V4)], now())
         wire.server.run(["nft", "add", "table", "inet", "another"])
+        looks = protected.firewall.looks
+        await until(lambda: protected.firewall.looks > looks + 3)
+        assert protected.healed() == []
+
+
+async def test_what_moves_while_the_kernel_is_asked_for_bans_that_nobody_remembers_heals_nothing(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "INTERVAL", 0)
+    monkeypatch.setattr(watching, "COMPARING_AT_LEAST", 0)
+    monkeypatch.setattr(watching, "COMPARING", 0)
+    earlier = [ban(f"10.0.{n >> 8}.{n & 255}", now() + 600_000, absolute=False) for n in range(10_000)]
+    killed = Ipset()
+    await killed.start([], earlier, now())
+    await killed.close()
+    async with guarding(Ipset(), ban(V4)) as protected:
+        read = protected.guard._adoption.done
+        assert not read.is_set()
+        for begin in range(0, len(earlier), 200):
+            await protected.firewall.ban([one._replace(absolute=True) for one in earlier[begin : begin + 200]], now())
+        await read.wait()
         looks = protected.firewall.looks
         await until(lambda: protected.firewall.looks > looks + 3)
         assert protected.healed() == []

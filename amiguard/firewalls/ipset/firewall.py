@@ -155,7 +155,8 @@ class Ipset:
                             self._watching.recall(one.text, key, left)
                     return False
 
-                await aside.dump(ipset.list_set(one.text), note)
+                with self._watching.recalling():
+                    await aside.dump(ipset.list_set(one.text), note)
         finally:
             await aside.close()
 
@@ -234,6 +235,7 @@ class Ipset:
         for one, elements in gone.items():
             self._watching.take_out(one.text, elements)
             await self._sets.do(ipset.delete(one.text, elements.values()))
+            self._watching.take_out(one.text, elements)  # who waited for the kernel before us booked his only now
 
     @staticmethod
     def _take_out(gone: Packed, target: Target, *, absolute: bool) -> None:

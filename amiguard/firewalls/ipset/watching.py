@@ -12,7 +12,8 @@ Three ways, for a look must cost little however many bans there are:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from errno import ENOENT
 
 from amiguard.errors import FirewallError
@@ -82,6 +83,9 @@ class Watching:
         """By how much the caller's clock is ahead of the loop's, in milliseconds."""
         self._renewed: Timestamp = 0
         self._changes = 0
+        self._recalled_at = 0
+        self._moved: set[tuple[str, Key]] | None = None
+        """What was taken out since a recall began, of which older lists may still tell; None: there is none."""
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -112,8 +116,11 @@ class Watching:
     def take_out(self, name: str, keys: Iterable[Key]) -> None:
         """These are about to be taken out of a set, or to get another end."""
         self._changes += 1
+        taken = list(keys)
+        if self._moved is not None:
+            self._moved.update((name, key) for key in taken)
         if name in self._sets:
-            for key in keys:
+            for key in taken:
                 self._sets[name].held.drop(key)
                 self._sets[name].unmet.pop(key, None)
 
@@ -127,11 +134,20 @@ class Watching:
         self._skew = now - _steady()
         self._sets.clear()
 
+    @contextmanager
+    def recalling(self) -> Iterator[None]:
+        """Have it remembered meanwhile what leaves the sets, for their lists are heard of later than they were made."""
+        self._recalled_at, self._moved = _steady(), set()
+        try:
+            yield
+        finally:
+            self._moved = None
+
     def recall(self, name: str, key: Key, left: int | None) -> None:
-        """This was found in a set, with so many seconds left to it."""
+        """This was found in a set since the recall began, with so many seconds left to it."""
         held = self._watched(name).held
-        if key not in held.ends:
-            held.put(key, FOREVER if left is None else (_steady() + self._skew) // 1000 + left)
+        if key not in held.ends and self._moved is not None and (name, key) not in self._moved:
+            held.put(key, FOREVER if left is None else (self._recalled_at + self._skew) // 1000 + left)
 
     async def interference(
         self,
@@ -148,11 +164,11 @@ class Watching:
             self._wake.clear()
             if not await intact():
                 return Interference("a rule was deleted or is no longer the first")
-            now = _steady() + self._skew
-            looks = [await self._look_at(name, watched, now) for name, watched in list(self._sets.items())]
+            looks = [await self._look_at(name) for name in list(self._sets)]
             seen = [one for one in looks if one is not None]
             if seen:
                 return _together(seen)
+            now = self._now()
             if self._overlong and now - self._renewed > RENEWAL:
                 self._renewed = now
                 overlong, self._overlong = list(self._overlong.values()), {}
@@ -177,10 +193,11 @@ class Watching:
         except TimeoutError:
             pass
 
-    async def _look_at(self, name: str, watched: _Watched, now: Timestamp) -> Interference | None:
+    async def _look_at(self, name: str) -> Interference | None:
         """Look at a set in the way that is due; what was found, or None: all is well."""
         clock = asyncio.get_running_loop().time()
-        watched.held.pass_by(now // 1000 + SOON)
+        watched = self._watched(name)
+        watched.held.pass_by(self._now() // 1000 + SOON)
         if not watched.held.lasting:
             return None
         try:
@@ -230,7 +247,10 @@ class Watching:
         clock, size = asyncio.get_running_loop().time(), len(held.ends) + foreign
         held.foreign = foreign
         watched.compare_at = clock + max(COMPARING_AT_LEAST, COMPARING * size)
+        held.pass_by(self._now() // 1000 + SOON)  # what ended while the set was read is no surprise
         missing, watched.unmet = held.missing(unmet), {}
+        if self._sets.get(name) is not watched:  # it was laid out anew meanwhile
+            return None
         if not missing:
             watched.suspect_at = clock + SUSPECTING * size
             return None
@@ -239,6 +259,9 @@ class Watching:
             return Interference(f"elements were taken out of the set {name}")
         targets = [target for key in missing[: NAMED + 1] for target in targets_at(OF_BANS[name], key)]
         return Interference(f"bans were taken out of the set {name}", targets)
+
+    def _now(self) -> Timestamp:
+        return _steady() + self._skew
 
     def _watched(self, name: str) -> _Watched:
         return self._sets.setdefault(name, _Watched())

@@ -1,0 +1,146 @@
+"""Looks at sets of ipset meet what amiguard itself does, in each order: none of it is anybody's interference."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from amiguard.firewalls.ipset import watching
+from amiguard.firewalls.ipset.format import Key
+from amiguard.firewalls.ipset.watching import Watching
+from amiguard.firewalls.netlinkformat import NFGENMSG, NLA_F_NESTED, Message, attribute
+from amiguard.model import Ban, Reason, Target, Timestamp
+from amiguard.ports import Interference
+from tests.lab.waiting import until
+
+SET, ALLOW = "amiguard4", "amiguard4-allow"
+
+
+def key(number: int) -> Key:
+    return struct.pack(">I", number)
+
+
+class Sets:
+    """A kernel whose sets are empty; while it lists one for the first time, something else happens."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.listed = 0
+        self._meanwhile = meanwhile
+
+    async def dump(self, _message: Message, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        self.listed += 1
+        if wanted is not None:
+            wanted(NFGENMSG.pack(0, 0, 0) + attribute(8 | NLA_F_NESTED, b""))
+        if self.listed == 1:
+            self._meanwhile()
+        return []
+
+    async def ask(self, messages: Sequence[Message]) -> list[list[bytes]]:
+        return [[] for _ in messages]
+
+    async def close(self) -> None:
+        pass
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000
+
+    def __call__(self) -> Timestamp:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(watching, "_steady", clock)
+    monkeypatch.setattr(watching, "COMPARING_AT_LEAST", 0)
+    monkeypatch.setattr(watching, "INTERVAL", 0)
+    monkeypatch.setattr(watching, "IDLE", 0)
+    return clock
+
+
+def put(looker: Watching, name: str, number: int, clock: Clock, seconds: int | None = None) -> None:
+    end = None if seconds is None else clock() + seconds * 1000
+    looker.put(name, [(key(number), Ban(Target(f"0.0.0.{number}"), clock(), end, Reason.MANUAL))], clock())
+
+
+async def seen(looker: Watching, sets: Sets) -> Interference | None:
+    """Return what is seen in three looks; None: nothing."""
+    looker._netlink = sets  # type: ignore[assignment]
+
+    async def intact() -> bool:
+        return True
+
+    async def ban(_bans: Sequence[Ban], _now: Timestamp) -> None:
+        raise AssertionError("nothing is to be renewed")
+
+    looking = asyncio.create_task(looker.interference(intact, ban))
+    try:
+        await until(lambda: looker.looks >= 3 or looking.done())
+        return looking.result() if looking.done() else None
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        await looker.close()
+
+
+async def test_what_is_missing_all_the_while_is_seen(clock: Clock) -> None:
+    looker = Watching()
+    put(looker, SET, 1, clock)
+    told = await seen(looker, Sets(lambda: None))
+    assert told == Interference(f"bans were taken out of the set {SET}", [Target("0.0.0.1")])
+
+
+async def test_what_ends_while_a_set_is_read_is_not_missed(clock: Clock) -> None:
+    looker = Watching()
+    put(looker, SET, 1, clock, seconds=60)
+
+    def minutes_pass() -> None:
+        clock.now += 120_000
+
+    assert await seen(looker, Sets(minutes_pass)) is None
+
+
+async def test_what_is_lifted_while_a_set_is_read_is_not_missed(clock: Clock) -> None:
+    looker = Watching()
+    put(looker, SET, 1, clock)
+    assert await seen(looker, Sets(lambda: looker.take_out(SET, [key(1)]))) is None
+
+
+async def test_what_was_replaced_while_it_was_read_is_not_missed(clock: Clock) -> None:
+    looker = Watching()
+    looker.keep(ALLOW, [key(1)])
+    assert await seen(looker, Sets(lambda: looker.keep(ALLOW, ()))) is None
+
+
+async def test_what_was_replaced_while_another_set_was_read_is_not_missed(clock: Clock) -> None:
+    looker = Watching()
+    put(looker, SET, 1, clock)
+    looker.keep(ALLOW, [key(2)])
+
+    def all_is_laid_out_anew() -> None:
+        looker.forget(clock())
+        looker.keep(ALLOW, ())
+
+    assert await seen(looker, Sets(all_is_laid_out_anew)) is None
+
+
+async def test_a_list_that_is_older_than_an_unban_brings_nothing_back(clock: Clock) -> None:
+    looker = Watching()
+    with looker.recalling():
+        looker.take_out(SET, [key(1)])
+        looker.recall(SET, key(1), None)
+    assert await seen(looker, Sets(lambda: None)) is None
+
+
+async def test_an_end_in_a_list_that_is_heard_of_late_is_not_put_off(clock: Clock) -> None:
+    looker = Watching()
+    looker.forget(clock())
+    with looker.recalling():
+        clock.now += 120_000
+        looker.recall(SET, key(1), 100)
+    assert await seen(looker, Sets(lambda: None)) is None
