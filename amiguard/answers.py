@@ -1,4 +1,4 @@
-"""Bans as whoever asks is told of them, as JSON."""
+"""Bans as JSON, for whoever asks and for programs that are told."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from amiguard.model import Ban, Drops, Target, Timestamp, network_of, target_of
 
 
 def shown(ban: Ban, now: Timestamp) -> dict[str, object]:
-    """Return a ban as JSON: times in ISO 8601, `remaining` in seconds, rounded up; both None for a permanent one."""
+    """Return a ban with what is left of it at `now`: `remaining` in seconds, rounded up; None for a permanent one."""
     remaining = ban.remaining(now)
+    return facts(ban, remaining=None if remaining is None else -(-remaining // 1000))
+
+
+def facts(ban: Ban, **lasting: int | None) -> dict[str, object]:
+    """Return a ban, and how long it is `lasting`: times in ISO 8601, `until` None for a permanent one."""
     return {
         "address": ban.target,
         "since": iso(ban.since),
         "until": None if ban.until is None else iso(ban.until),
-        "remaining": None if remaining is None else -(-remaining // 1000),
+        **lasting,
         "reason": ban.reason,
         "origin": ban.origin,
         "node": ban.node,

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
+from amiguard.answers import facts, iso
 from amiguard.model import Ban, Timestamp
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
 from amiguard.notifiers.pace import Content
 
 TEXT_LIMIT = 2000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def payload(content: Content, at: Timestamp, message_id: str, sender: Mapping[str, str]) -> bytes:
@@ -36,26 +35,6 @@ def payload(content: Content, at: Timestamp, message_id: str, sender: Mapping[st
 
 def shown(ban: Ban) -> dict[str, object]:
     """Return a ban under the names that it has in the control API; `bantime` is seconds, -1 for a permanent one."""
-    return {
-        "address": ban.target,
-        "since": iso(ban.since),
-        "until": None if ban.until is None else iso(ban.until),
-        "bantime": -1 if ban.until is None else (ban.until - ban.since) // 1000,
-        "reason": ban.reason,
-        "origin": ban.origin,
-        "node": ban.node,
-        "evidence": ban.evidence,
-        "absolute": ban.absolute,
-        "failures": ban.failures,
-        "earlier": ban.earlier,
-        "accounts": [account[:256] for account in ban.accounts[:10]],
-        "service": ban.service,
-        "transport": ban.transport,
-        "source": ban.source,
-        "comment": ban.comment[:TEXT_LIMIT],
-    }
-
-
-def iso(at: Timestamp) -> str:
-    """Return a moment in ISO 8601, UTC, to the second."""
-    return (EPOCH + timedelta(seconds=at // 1000)).isoformat().replace("+00:00", "Z")
+    bantime = -1 if ban.until is None else (ban.until - ban.since) // 1000
+    accounts = tuple(account[:256] for account in ban.accounts[:10])
+    return facts(ban._replace(accounts=accounts, comment=ban.comment[:TEXT_LIMIT]), bantime=bantime)
