@@ -9,15 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amiguard.errors import FeedError
-from amiguard.feeds.reading import Reading
+from amiguard.feeds.reading import BYTES, CHUNK, Reading
 from amiguard.feeds.settings import FeedSettings
 
 BLOCK = 1 << 20
-CHUNK = 16_384
-"""Bytes that are worked through in one step of the loop."""
-
-BYTES = 64
-"""Bytes that an entry may take in the whole, with remarks."""
 
 _Version = tuple[int, int, int]
 

@@ -17,6 +17,12 @@ from amiguard.errors import FeedError
 from amiguard.feeds.networks import LeftOut, named, split
 from amiguard.listed import Gathering, Listed
 
+CHUNK = 16_384
+"""Bytes that are worked through in one step of the loop."""
+
+BYTES = 64
+"""Bytes that an entry may take in the whole, with remarks."""
+
 LONGEST_LINE = 4_096
 """Bytes. A line without end is no list, and must not fill the memory."""
 
@@ -45,7 +51,7 @@ class Reading:
         return self._digest.digest()
 
     def feed(self, data: bytes) -> None:
-        """Read some bytes, a few thousand at a time: what they hold is worked through at once.
+        """Read some bytes, `CHUNK` at a time: what they hold is worked through at once.
 
         Raises:
             FeedError: it is no list, or has too many entries.

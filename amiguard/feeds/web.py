@@ -7,15 +7,9 @@ import asyncio
 import aiohttp
 
 from amiguard.errors import FeedError
-from amiguard.feeds.reading import Reading
+from amiguard.feeds.reading import BYTES, CHUNK, Reading
 from amiguard.feeds.settings import FeedSettings
 from amiguard.web import reason_of, trust, wait_of, where
-
-CHUNK = 16_384
-"""Bytes that are read in one step of the loop."""
-
-BYTES = 64
-"""Bytes that an entry may take in the whole, with remarks."""
 
 LONGEST_WAIT = 86_400
 """Seconds that a server may ask us to wait."""
