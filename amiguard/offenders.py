@@ -89,7 +89,7 @@ def counts(address: Address, rules: Rulebook, now: Timestamp) -> Told:
     tried = list(rules.names.names(address, now))
     if policy.scan is not None and policy.scan.accounts:
         told["names"] = {"count": len(tried), "limit": policy.scan.accounts}
-    most = policy.networks.offenders6 if ":" in address else policy.networks.offenders4
+    most = rules.networks.most(address)
     if most:
         told["networks"] = {"count": rules.networks.offenders(address), "limit": most}
     if rules.accounts is not None:

@@ -32,7 +32,7 @@ class Part(Protocol):
 
 
 class Parts:
-    """The sources and notifiers of one daemon. `notifiers` is the list that the guard posts to."""
+    """The sources, notifiers and lists of one daemon. `notifiers` are those that the guard posts to."""
 
     def __init__(
         self,
@@ -140,12 +140,12 @@ class Parts:
         for notifier in self.notifiers:
             self._run(notifier)
 
+    # ----------------------------------------------------------------------------------------------------------------
+
     def _new_ami(self, settings: Settings) -> AmiSource | None:
         if not settings.protect_registered:
             self._trunks.follow(frozenset())
         return ami_source(settings, self._guard, self._trunks.follow, self._journal, self._clock)
-
-    # ----------------------------------------------------------------------------------------------------------------
 
     def _tell_the_guard(self) -> None:
         self._guard.sources[:] = [source for source in (self._ami, self._log) if source is not None]

@@ -181,19 +181,15 @@ def servers_of(settings: Settings) -> dict[Key, Address]:
 
 def _servers(settings: Settings) -> dict[str, str]:
     """Return the hosts that amiguard itself talks to: a ban of one of them would cut it off."""
-    servers = {}
-    if settings.ignoreself and settings.ami_username:
+    if not settings.ignoreself:
+        return {}
+    servers = {f"server of the list {name}": urlsplit(url).hostname for name, url in urls_of(settings).items()}
+    servers["webhook server"] = urlsplit(settings.webhook_url.get_secret_value()).hostname
+    servers["CrowdSec server"] = urlsplit(settings.crowdsec_url).hostname
+    if settings.ami_username:
         servers["AMI server"] = settings.ami_host
-    if settings.ignoreself and settings.mail_to:
+    if settings.mail_to:
         servers["mail server"] = settings.smtp_host
-    webhook = urlsplit(settings.webhook_url.get_secret_value()).hostname
-    if settings.ignoreself and webhook:
-        servers["webhook server"] = webhook
-    redis = settings.redis_url.get_secret_value()
-    if settings.ignoreself and redis:
+    if redis := settings.redis_url.get_secret_value():
         servers |= {f"Redis server {host}": host for host, _ in parse(redis).servers}
-    if settings.ignoreself:
-        for name, url in urls_of(settings).items():
-            servers[f"server of the list {name}"] = urlsplit(url).hostname or LOCALHOST
-        servers["CrowdSec server"] = urlsplit(settings.crowdsec_url).hostname or LOCALHOST
-    return {what: host for what, host in servers.items() if host != LOCALHOST}
+    return {what: host for what, host in servers.items() if host and host != LOCALHOST}

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from amiguard.errors import InvalidAddress
+from amiguard.fleet.messages import NAME
 from amiguard.model import PortRange, parse_target
 from amiguard.ports import NoticeKind
 from amiguard.settings.durations import FORM, LONGEST, SECOND, parse_bantime, parse_duration
@@ -77,7 +78,7 @@ def _table(text: str) -> str:
 
 def is_node(text: str) -> bool:
     """Tell whether a node of a fleet may be called so."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text) is not None
+    return NAME.fullmatch(text) is not None
 
 
 def _node(text: str) -> str:
