@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import random
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from amiguard.model import Ban, Drops, Origin, Target
 from amiguard.placement import Placement
 from amiguard.ports import Clock, Firewall, Interference, Notifier, Saved
 from amiguard.recorder import Recorder
+from amiguard.retry import Retry
 
 FULL = {ENOMEM, ENFILE, ENOSPC}
 """The kernel has no room: to lay everything out anew would not help, and what is in force stays so."""
@@ -120,18 +120,17 @@ class Enforcement:
 
     async def run(self) -> None:
         """Put what waits into the kernel and see bans off that end, until cancelled."""
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             self._wake.clear()
             self._expire()
             if not self.waiting:
                 await self._sleep(self._until_next_end())
             elif await self.flush():
-                delay = RETRY[0]
+                retry.reset()
                 await asyncio.sleep(0)
             else:
-                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(retry.next())
 
     async def flush(self) -> bool:
         """Put one batch of what waits into the kernel; tell whether the kernel took it."""

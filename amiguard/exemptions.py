@@ -5,7 +5,6 @@ What an administrator of this node said is told to the fleet; what the fleet say
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from amiguard.allowlist import Allowlist
@@ -15,6 +14,7 @@ from amiguard.journal import Action, Journal
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Origin, Target
 from amiguard.ports import Disallowed, Resolved
 from amiguard.recorder import Recorder
+from amiguard.retry import Retry
 
 STEP = 1_000
 """Bans looked at in one step of the loop."""
@@ -151,7 +151,7 @@ class Exemptions:
 
     async def run(self) -> None:
         """Carry out what changes, until cancelled; what the kernel refuses is tried again."""
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             await self._changed.wait()
             try:
@@ -159,10 +159,9 @@ class Exemptions:
             except FirewallError as error:
                 text = "the kernel refused a change of who is never banned; it is tried again"
                 self._journal.write(Action.FIREWALL_FAILED, text, error=error)
-                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(retry.next())
             else:
-                delay = RETRY[0]
+                retry.reset()
 
     def _start_anew(self, target: Target) -> None:
         """Drop what was counted of an address that is a stranger's again, or it could be banned at once."""

@@ -6,7 +6,6 @@ answered. So neither a lying list nor a huge one touches the bans."""
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from errno import ENOENT
@@ -20,6 +19,7 @@ from amiguard.lists import Delta
 from amiguard.model import Address, Drops, Target, Timestamp
 from amiguard.ports import Clock
 from amiguard.presence import Presence
+from amiguard.retry import Retry
 
 RETRY = (0.1, 10.0)
 """Seconds between tries while the kernel refuses: first and longest, doubled each time, with jitter."""
@@ -116,7 +116,7 @@ class Listing:
 
     async def run(self) -> None:
         """Bring into the kernel what changes, until cancelled."""
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -128,10 +128,9 @@ class Listing:
                     text = "the kernel refused what a list names; it is tried again"
                     self._journal.write(Action.FIREWALL_FAILED, text, error=error)
                 self._changed.set()
-                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(retry.next())
             else:
-                delay = RETRY[0]
+                retry.reset()
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ a ban that ended by itself: the store then misses a ban that is over, never one 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,12 +14,14 @@ from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
 from amiguard.model import Allowed, Phone
 from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Resolved, Saved, Store, Successor
+from amiguard.retry import Retry
 
 BATCH = 1_000
 MAX_WAITING = 50_000
 """Changes that wait before they are thinned out; after that, twice as many as were left."""
 
 RETRY = (1.0, 60.0)
+"""Seconds between tries while the store refuses: first and longest."""
 
 
 class Recorder:
@@ -65,16 +66,15 @@ class Recorder:
 
     async def run(self) -> None:
         """Write what waits, until cancelled."""
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             self._wake.clear()
             if not self._waiting and self.opened.is_set():
                 await self._wake.wait()
             elif await self.flush():
-                delay = RETRY[0]
+                retry.reset()
             else:
-                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(retry.next())
 
     async def flush(self) -> bool:
         """Write one batch; tell whether the store took it."""

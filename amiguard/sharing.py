@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Iterable, Sequence
 
 from amiguard.allowlist import Allowlist
@@ -17,6 +16,7 @@ from amiguard.model import Allowed, AllowOrigin, Ban, Origin
 from amiguard.nodes import Exempted, Fleet, Lifted, Observation, Revoked, Shared, Totals
 from amiguard.ports import Clock, Disallowed
 from amiguard.quota import ALL_ALLOWED, ALLOWED, Quota
+from amiguard.retry import Retry
 
 RETRY = (0.05, 5.0)
 """Seconds between tries while the kernel refuses to lift a ban: first and longest."""
@@ -160,7 +160,7 @@ class Sharing:
 
     async def _lift(self, change: Lifted) -> None:
         """Let through again who was; until the kernel agrees, for what comes after may ban him anew."""
-        target, delay = change.target, RETRY[0]
+        target, retry = change.target, Retry(*RETRY)
         if change.node and "/" not in target:
             self._judge.rules.forget(target)
         while self._is_to_be_lifted(change):
@@ -169,8 +169,7 @@ class Sharing:
             except FirewallError as error:
                 text = f"the kernel refused to let {target} through; it is tried again"
                 self._journal.write(Action.FIREWALL_FAILED, text, error=error)
-                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(retry.next())
 
     def _is_to_be_lifted(self, change: Lifted) -> bool:
         """Whether a ban stands against it that is no newer; what this node decided after its own unban is not."""

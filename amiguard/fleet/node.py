@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
-from random import SystemRandom
 
 from amiguard.errors import FleetError, FleetFull
 from amiguard.fleet.link import BEGINNING, KNOWN, Id, Link, Outgoing
@@ -20,6 +19,7 @@ from amiguard.journal import Action, Journal
 from amiguard.model import Ban
 from amiguard.nodes import Exempted, Lifted, Observation, Participant, Revoked, Shared
 from amiguard.ports import Clock
+from amiguard.retry import Retry
 
 UNDONE = 10_000
 """Changes that are kept to tell them to a Redis that lost them; as old as those that it keeps."""
@@ -40,8 +40,6 @@ MAX_NODES, LONGEST_NAME = 2_000, 64
 """Nodes that are told of in the status, and how much of their names."""
 
 KINDS = {Ban: "ban", Lifted: "unban", Exempted: "allow", Revoked: "disallow"}
-
-_random = SystemRandom()
 
 
 class Node:
@@ -84,22 +82,21 @@ class Node:
         if self._settings.allow is Allow.OFF:
             gone = [Revoked(one.target, self._clock()) for one in us.exempted() if one.node]
             await us.take(gone, missed=True)
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             link = Link(self._settings)
             try:
                 await self._meet(link, us)
                 await self._catch_up(link, us)
                 self._connected()
-                delay = RETRY[0]
+                retry.reset()
                 await self._stay(link, us)
             except FleetError as error:
                 self._lost(error)
             finally:
                 with suppress(FleetError):
                     await link.close()
-            await asyncio.sleep(_random.uniform(delay / 2, delay))
-            delay = min(delay * 2, RETRY[1])
+            await asyncio.sleep(retry.next())
 
     def refuse(self, change: Shared, why: str) -> None:
         """Log and count that a change of another node is not done."""
@@ -197,7 +194,7 @@ class Node:
                 due = loop.time() + GREET
 
     async def _tell(self, link: Link, us: Participant) -> None:
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             self._wake.clear()
             batch = self._outbox.peek(BATCH)
@@ -208,11 +205,10 @@ class Node:
                 await self._send(link, batch, us)
             except FleetFull as error:  # the others can still be heard
                 self._lost(error)
-                await asyncio.sleep(_random.uniform(delay / 2, delay))
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(retry.next())
             else:
                 self._connected()
-                delay = RETRY[0]
+                retry.reset()
 
     async def _count(self, link: Link, us: Participant) -> None:
         while True:

@@ -4,12 +4,12 @@ holds while DNS is dead or answers nothing."""
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Collection
 
 from amiguard.errors import ResolverError
 from amiguard.journal import Action, Journal
 from amiguard.model import Address
+from amiguard.retry import Retry
 from amiguard.surroundings.dns import Answer
 
 LookUp = Callable[[str, int], Awaitable[Answer]]
@@ -72,7 +72,7 @@ class Names:
         known = {4: NOBODY, 6: NOBODY}
         failed = ""
         told = NOBODY
-        delay = self._retry[0]
+        retry = Retry(*self._retry)
         while True:
             error, ttl = await self._ask(name, known)
             if error and not failed:
@@ -86,10 +86,9 @@ class Names:
                 told = now
                 self._changed(name, now)
             if error:
-                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 -- jitter, not a secret
-                delay = min(delay * 2, self._retry[1])
+                await asyncio.sleep(retry.next())
             else:
-                delay = self._retry[0]
+                retry.reset()
                 await asyncio.sleep(min(max(ttl, self._refresh[0]), self._refresh[1]))
 
     async def _ask(self, name: str, known: dict[int, frozenset[Address]]) -> tuple[str, float]:

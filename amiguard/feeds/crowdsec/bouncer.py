@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from random import SystemRandom
 
 from amiguard.errors import FeedError
 from amiguard.feeds.crowdsec.decisions import Decision, decision_of, told
@@ -21,6 +20,7 @@ from amiguard.listed import Gathering, Listed, Width
 from amiguard.lists import Delta, Taker
 from amiguard.model import Timestamp
 from amiguard.ports import Clock
+from amiguard.retry import Retry
 from amiguard.web import where
 
 ANEW = 3600
@@ -34,8 +34,6 @@ STEP = 500
 
 LARGE = 500
 """Addresses and networks that may change one by one; of more, everything is asked for anew."""
-
-_random = SystemRandom()
 
 
 class Bouncer:
@@ -59,17 +57,16 @@ class Bouncer:
 
     async def run(self) -> None:
         """Follow CrowdSec until cancelled."""
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             try:
                 async with lapi(self._settings) as opened:
                     await self._start(opened)
-                    delay = RETRY[0]
+                    retry.reset()
                     await self._follow(opened)
             except FeedError as error:
                 self._failed(error)
-                await asyncio.sleep(max(error.wait, delay * _random.uniform(0.5, 1)))
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(max(error.wait, retry.next()))
 
     def status(self) -> Mapping[str, object]:
         """Tell how it goes; see `lists.Feed`."""

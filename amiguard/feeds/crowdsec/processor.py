@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from itertools import takewhile
-from random import SystemRandom
 
 from amiguard.errors import FeedError
 from amiguard.feeds.crowdsec.decisions import alert, scenario
@@ -17,6 +16,7 @@ from amiguard.feeds.crowdsec.settings import CrowdSecSettings
 from amiguard.journal import Action, Journal
 from amiguard.model import Origin
 from amiguard.ports import Notice, NoticeKind
+from amiguard.retry import Retry
 from amiguard.web import where
 
 BATCH = 50
@@ -29,8 +29,6 @@ TRIES = 6
 """Answers such as 500 to the same request before it is given up: it must not hold up the others for ever."""
 
 KINDS = frozenset({NoticeKind.BAN, NoticeKind.UNBAN})
-
-_random = SystemRandom()
 
 
 class Processor:
@@ -66,7 +64,7 @@ class Processor:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        delay = RETRY[0]
+        retry = Retry(*RETRY)
         while True:
             try:
                 async with lapi(self._settings) as opened:
@@ -74,12 +72,11 @@ class Processor:
                         self._posted.clear()
                         while self._waiting:
                             await self._deliver(opened)
-                            delay = RETRY[0]
+                            retry.reset()
                         await self._posted.wait()
             except FeedError as error:
                 self._failed(error)
-                await asyncio.sleep(max(error.wait, delay * _random.uniform(0.5, 1)))
-                delay = min(delay * 2, RETRY[1])
+                await asyncio.sleep(max(error.wait, retry.next()))
 
     async def drain(self, grace: float) -> None:
         """Deliver what waits, for at most `grace` seconds; what is left then is lost."""
