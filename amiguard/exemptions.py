@@ -163,12 +163,12 @@ class Exemptions:
             else:
                 retry.reset()
 
+    # ----------------------------------------------------------------------------------------------------------------
+
     def _start_anew(self, target: Target) -> None:
         """Drop what was counted of an address that is a stranger's again, or it could be banned at once."""
         if "/" not in target:
             self._forget(Address(target))
-
-    # ----------------------------------------------------------------------------------------------------------------
 
     def _apply(self, added: Iterable[Target]) -> None:
         self._waiting.update(added)

@@ -73,17 +73,7 @@ class Guard:
         """Where the edges tell of phones and trunks."""
         self._adoption = Adoption(self._enforcement, self._allowlist, self._recorder, journal, clock)
         self._healing = Healing(self._enforcement, journal, clock)
-        self._judge = Judge(
-            policy,
-            self._allowlist,
-            self._enforcement,
-            journal=journal,
-            clock=clock,
-            alert=self.alert,
-            chance=chance,
-            log_followed=log_followed,
-            presence=self.presence,
-        )
+        self._judge = self._judging(policy, chance, log_followed=log_followed)
         forget = self._judge.rules.forget
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
         """Where the edges tell who else is never banned."""
@@ -202,6 +192,19 @@ class Guard:
         return self._judge.counters
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    def _judging(self, policy: Policy, chance: Chance, *, log_followed: bool) -> Judge:
+        return Judge(
+            policy,
+            self._allowlist,
+            self._enforcement,
+            journal=self._journal,
+            clock=self._clock,
+            alert=self.alert,
+            chance=chance,
+            log_followed=log_followed,
+            presence=self.presence,
+        )
 
     def _tell_others(self) -> None:
         self._told = None if self._sharing is None else self._tasks.create_task(self._share(self._sharing))

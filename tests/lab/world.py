@@ -28,12 +28,10 @@ class RecordingLists:
 
     held: dict[str, Listed] = field(default_factory=dict)
     broken: bool = False
-    replacements: int = 0
 
     async def replace(self, name: str, listed: Listed, now: Timestamp) -> None:
         await asyncio.sleep(0)
         self._check()
-        self.replacements += 1
         self.held[name] = listed
 
     async def change(self, name: str, delta: Delta, now: Timestamp) -> None:

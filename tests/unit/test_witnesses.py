@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from amiguard.chansip import PATIENCE
 from amiguard.journal import Action
 from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, World, chan_sip, guess
@@ -46,3 +47,69 @@ async def test_an_injection_bans_at_once_though_the_log_told_of_the_attempt_firs
         await until(lambda: ATTACKER in world.firewall.dropped)
 
         assert world.journal.count(Action.INJECTION) == 1
+
+
+async def test_an_attempt_that_ami_and_the_log_tell_of_counts_once() -> None:
+    world = World()
+    async with world.running() as guard:
+        for _ in range(4):
+            for witness in ("ami", "log", "security-log"):
+                guard.observe(guess(), witness)
+        assert world.journal.count(Action.FAILURE) == 4
+        guard.observe(guess(), "log")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+
+async def test_a_connection_that_only_ami_knows_of_proves_the_address_though_the_log_told_first() -> None:
+    world = World()
+    async with world.running() as guard:
+        for i in range(5):
+            guard.observe(guess(session=str(i))._replace(transport=""), "log")
+            guard.observe(guess(session=str(i))._replace(transport="TLS"), "ami")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+        assert world.firewall.dropped == {ATTACKER: 3_600_000}
+
+
+async def test_a_line_counts_at_its_own_time_and_not_when_it_is_too_old() -> None:
+    world = World()
+    async with world.running() as guard:
+        for i in range(4):
+            guard.observe(guess(session=str(i)), "log", world.now - 600_000 + i)
+        guard.observe(guess(session="older"), "log", world.now - 600_001)
+        assert world.journal.count(Action.FAILURE) == 4
+
+        world.now += 4
+        guard.observe(guess(session="now"), "ami")
+        assert guard.counters.bans == 0, "the first of the five is older than findtime by now"
+
+
+async def test_chan_sip_is_believed_about_addresses_only_in_the_log_where_one_is_followed() -> None:
+    world = World(log_followed=True)
+    async with world.running() as guard:
+        for _ in range(5):
+            guard.observe(chan_sip("9.9.9.9"), "ami")
+            guard.observe(chan_sip("9.9.9.9"), "security-log")
+            guard.observe(chan_sip(ATTACKER), "log")
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+        assert set(world.firewall.dropped) == {ATTACKER}
+        assert guard.counters.failures == 5
+
+
+async def test_chan_sip_in_ami_counts_where_the_log_has_no_notice_lines() -> None:
+    world = World(log_followed=True)
+    async with world.running() as guard:
+        for _ in range(5):
+            guard.observe(chan_sip(ATTACKER), "ami")
+        assert guard.counters.failures == 0
+        world.now += PATIENCE + 1
+        await until(lambda: ATTACKER in world.firewall.dropped)
+
+
+async def test_without_a_log_chan_sip_in_ami_counts_at_once() -> None:
+    world = World()
+    async with world.running() as guard:
+        for _ in range(5):
+            guard.observe(chan_sip(ATTACKER), "ami")
+        assert guard.counters.bans == 1
