@@ -38,6 +38,8 @@ TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname \
 TEST_BY_TEST = tests/unit tests/property --ignore=tests/unit/sources
 FILE_BY_FILE = tests/unit/sources $(filter-out tests/unit/ tests/property/,$(wildcard tests/*/))
 
+BRIEF = not bench and not chaos and not soak
+
 HEADING = printf '\n== %s\n'
 
 .PHONY: setup test demo bench chaos fuzz soak lint fmt sbom clean root venv-tools demo-tools test-tools
@@ -49,7 +51,9 @@ test: root test-tools lint
 	@$(HEADING) 'pytest: what waits for nothing, side by side'
 	@$(RUN) -m pytest -q -n 4 $(TEST_BY_TEST)
 	@$(HEADING) 'pytest: real kernels and servers'
-	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "not bench and not chaos and not soak" $(FILE_BY_FILE) --durations=5 --durations-min=1
+	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "$(BRIEF) and not alone" $(FILE_BY_FILE) --durations=5 --durations-min=1
+	@$(HEADING) 'pytest: what is held to a time, with nothing beside it'
+	@$(RUN) -m pytest -q -m alone tests/netns
 
 demo: root demo-tools $(READY)
 	@$(RUN) -m amiguard demo

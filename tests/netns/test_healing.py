@@ -59,6 +59,7 @@ def without_counts(rules: object) -> str:
     return re.sub(r"'(packets|bytes)': \d+", "", str(rules))
 
 
+@pytest.mark.alone
 async def test_protection_is_back_within_the_promised_time(wire: Wire) -> None:
     taken = []
     async with protecting(*BANS, *(ban(f"10.0.{n >> 8}.{n & 255}") for n in range(1_000))) as protected:

@@ -103,6 +103,7 @@ async def healed(wire: Wire, protected: Protected[Ipset], damage: str) -> str:
     return (await protected.healed_once_more(than=before)).message
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("damage", "source", "told"), DAMAGES, ids=[one[0] for one in DAMAGES])
 async def test_what_somebody_takes_away_is_back_within_the_promised_time(
     wire: Wire, damage: str, source: str, told: str
@@ -119,6 +120,7 @@ async def test_what_somebody_takes_away_is_back_within_the_promised_time(
     assert statistics.median(open_for) < PROMISE, open_for
 
 
+@pytest.mark.alone
 async def test_among_ten_thousand_bans_a_single_one_is_missed_as_soon(wire: Wire) -> None:
     open_for = []
     others = [ban(f"10.0.{n >> 8}.{n & 255}", now() + 3_600_000) for n in range(10_000)]
