@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from tests.lab.daemon import ROOT
 from tests.lab.fail2ban import banned_by_fail2ban
 from tests.lab.stage import Stage
+from tests.lab.terminal import seen_on_terminal
 
 pytestmark = pytest.mark.netns
 
@@ -64,6 +68,18 @@ async def test_the_bans_that_run_are_carried_over_with_the_time_that_is_left(pla
     assert await place.arrives(OTHER)
 
     assert imported(place, database)[1] == "0 banned, 5 were banned already, 1 are never banned\n"
+
+
+async def test_a_bar_shows_on_a_terminal_how_far_it_is_and_nowhere_else(place: Stage, database: Path) -> None:
+    await place.site.up()
+    command = [sys.executable, "-m", "amiguard", "import-fail2ban", "--socket", str(place.site.folder / "control.sock")]
+    shown = partial(seen_on_terminal, [*command, str(database)], os.environ, out=False, err=True, patience=60)
+
+    code, seen = await asyncio.to_thread(shown)
+
+    assert code == 0
+    assert b"6/6" in seen
+    assert imported(place, database) == (0, "0 banned, 6 were banned already, 0 are never banned\n", "")
 
 
 async def test_a_dry_run_shows_whom_and_bans_nobody(place: Stage, database: Path) -> None:

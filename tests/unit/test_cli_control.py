@@ -132,15 +132,22 @@ async def test_what_contradicts_itself_is_wrong_usage(amiguard: Shell, arguments
     assert (await amiguard(*arguments)).code == 2
 
 
-async def test_a_bar_shows_on_a_terminal_how_far_many_are(amiguard: Shell, guard: FakeGuard, tmp_path: Path) -> None:
+async def test_a_bar_shows_on_a_terminal_how_far_many_are_and_nowhere_else(
+    amiguard: Shell, guard: FakeGuard, tmp_path: Path
+) -> None:
     file = tmp_path / "many"
     with file.open("w") as opened:
         opened.writelines(f"10.0.{n >> 8}.{n & 255}\n" for n in range(500))
 
     shown = await asyncio.to_thread(amiguard.on_terminal, "ban", "--file", str(file), err=True)
-
     assert "100%" in shown
     assert len(guard.running) == 500
+
+    shown = await asyncio.to_thread(amiguard.on_terminal, "unban", "--file", str(file), err=True)
+    assert "100%" in shown
+    assert not guard.running
+
+    assert await amiguard("ban", "--file", str(file)) == Ended(0, "banned: 500, refused: 0\n", "")
 
 
 async def test_what_happens_is_told_as_one_json_object_a_line_in_a_pipe(

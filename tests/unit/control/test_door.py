@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
+import threading
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,12 +16,15 @@ import pytest
 
 from amiguard.control import door
 from amiguard.control.client import ControlClient
+from amiguard.control.connections import FULL
+from amiguard.control.server import ControlServer
 from amiguard.journal import Action
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
 from tests.unit.control.conftest import FakeGuard, serving
 
 ROOT = Path(__file__).parents[3]
+PATIENCE = 30
 
 ASKED_LATE = """
 import asyncio, sys, types
@@ -71,6 +77,49 @@ async def test_a_client_is_answered_as_soon_as_the_library_can_be_imported(
 
     assert (await client.status())["ready"]
     assert journal.count(Action.INTERNAL_ERROR) == 2
+
+
+async def silent(path: Path, held: set[socket.socket]) -> bytes:
+    """Connect as soon as there is room in the queue, say nothing, and return what comes until the end."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        await until(partial(connected, client, path), PATIENCE, "room in the queue")
+        held.add(client)
+        told = b""
+        while part := await asyncio.get_running_loop().sock_recv(client, 4096):
+            told += part
+        held.remove(client)
+        return told
+
+
+def connected(client: socket.socket, path: Path) -> bool:
+    try:
+        client.connect(str(path))
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def test_a_thousand_who_say_nothing_are_cut_though_they_came_before_the_library(
+    server: ControlServer, client: ControlClient, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = threading.Event()
+
+    def slow(name: str) -> ModuleType:
+        imported.wait(PATIENCE)
+        return import_module(name)
+
+    monkeypatch.setattr(door, "import_module", slow)
+    held: set[socket.socket] = set()
+    crowd = [asyncio.create_task(silent(path, held)) for _ in range(1000)]
+    await until(lambda: len(held) > door.QUEUE, PATIENCE, "a full queue")
+    assert len(held) <= door.QUEUE + 1, "the kernel holds the others off"
+
+    imported.set()
+    async with asyncio.timeout(PATIENCE):
+        told = await asyncio.gather(*crowd)
+    assert set(told) <= {b"", FULL}
+    assert (await client.status())["ready"]
 
 
 async def test_a_server_can_end_while_its_first_client_waits(
