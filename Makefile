@@ -29,7 +29,7 @@ CYCLONEDX = 7.5.0
 DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
 TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname \
 	buildah=buildah /usr/lib/podman/netavark=netavark logrotate=logrotate \
-	mmdebstrap=mmdebstrap curl=curl mandoc=mandoc faketime=faketime \
+	mmdebstrap=mmdebstrap curl=curl jq=jq mandoc=mandoc faketime=faketime \
 	sipp=sip-tester \
 	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 

@@ -18,7 +18,11 @@ SYSTEMD, CONTAINER, HERE = "tests/e2e/test_systemd.py", "tests/e2e/test_containe
 CHECKED = {
     "README.md": ["Makefile", SYSTEMD],
     "docs/install.md": [*[SYSTEMD] * 5, HERE, HERE, HERE],
-    "docs/operations.md": ["tests/e2e/test_import_fail2ban.py", *["tests/e2e/test_operations.py"] * 3],
+    "docs/operations.md": [
+        "tests/e2e/test_import_fail2ban.py",
+        *["tests/e2e/test_operations.py"] * 3,
+        "tests/e2e/test_splunk.py",
+    ],
 }
 """For each document, block by block: what runs it (on a Debian with the real systemd), or compares it with what runs.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from xml.etree import ElementTree as ET
 
 import yaml
@@ -72,4 +73,16 @@ def test_splunk_finds_the_time_in_the_line() -> None:
     [name] = re.findall(r"TIMESTAMP_FIELDS = (\S+)`", TEXT)
 
     assert name in ban()
-    assert f"Path    {LOG}" in TEXT
+
+
+def test_fluent_bit_reads_the_log_with_a_parser_that_finds_the_time() -> None:
+    [path] = re.findall(r"^ +Path +(\S+)$", TEXT, re.MULTILINE)
+    [parser] = re.findall(r"^ +Parser +(\S+)$", TEXT, re.MULTILINE)
+    [[name, key, form]] = re.findall(
+        r"^\[PARSER\]\n +Name +(\S+)\n +Format +json\n +Time_Key +(\S+)\n +Time_Format +(\S+)$", TEXT, re.MULTILINE
+    )
+
+    assert path == LOG
+    assert parser == name
+    read = datetime.strptime(str(ban()[key]), form.replace(".%L", ".%f")).astimezone()  # Python's word for it
+    assert read == datetime.fromisoformat(str(ban()[key]))
