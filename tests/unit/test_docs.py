@@ -92,3 +92,22 @@ def test_the_documents_name_only_tests_that_exist() -> None:
     for document in DOCS.glob("*.md"):
         for name in re.findall(r"`(tests/[a-z0-9_/.]+)`", document.read_text()):
             assert (DOCS.parent / name).exists(), f"{document.name}: {name}"
+
+
+def places() -> list[tuple[str, str, str]]:
+    """The rows of the table that says where a line belongs: what is added, where, and its test."""
+    _, _, table = (DOCS / "development.md").read_text().partition("| to add | touch | and its test |\n")
+    rows = table.partition("\n\n")[0].splitlines()[1:]
+    return [(what, touch, test) for what, touch, test in (row.strip("| ").split(" | ") for row in rows)]
+
+
+@pytest.mark.parametrize("row", places(), ids=lambda row: row[0])
+def test_who_adds_something_is_led_to_files_that_exist_and_hold_what_is_named(row: tuple[str, str, str]) -> None:
+    _, touch, test = row
+    named = re.findall(r"`([a-z0-9_/]+(?:/|\.[a-z]+))`", f"{touch} {test}")
+
+    assert re.search(r"`tests/", test)
+    for name in named:
+        assert (PACKAGE / name).exists() or (PACKAGE.parent / name).exists(), name
+    for word, name in re.findall(r"`(\w+)` in `([a-z_/]+\.py)`", touch):
+        assert re.search(rf"\b{word}\b", (PACKAGE / name).read_text()), f"{word} in {name}"
