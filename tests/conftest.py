@@ -109,6 +109,12 @@ def fail2ban_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def firewalld_root() -> Path:
+    """The files of firewalld."""
+    return ready("firewalld")
+
+
+@pytest.fixture(scope="session")
 def asterisk22(asterisk22_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
     """Asterisk 22 with PJSIP."""
     with running(asterisk22_root, "pjsip", tmp_path_factory.mktemp("asterisk22")) as asterisk:

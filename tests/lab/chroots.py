@@ -76,6 +76,7 @@ RECIPES = {
     "rsyslog": Recipe("bookworm", ("rsyslog",)),
     "chromium": Recipe("bookworm", ("chromium", "fonts-dejavu-core")),
     "fail2ban": Recipe("bookworm", ("fail2ban", "nftables", "python3-pyinotify")),
+    "firewalld": Recipe("bookworm", ("firewalld", "dbus", "iptables", "ipset")),
     "crowdsec": Recipe("bookworm", ("crowdsec",), first=NO_CENTRAL_API),
     "redis": Recipe("bookworm", ("redis-server",)),  # as a package of the machine it would start a service
     "valkey": Recipe("trixie", ("valkey-server",)),

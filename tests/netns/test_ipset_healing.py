@@ -51,16 +51,18 @@ DAMAGES = [
 class Hole:
     """A banned address that sends without a pause, and the kernel's stamps of what came through."""
 
-    def __init__(self, wire: Wire, source: str) -> None:
+    def __init__(self, wire: Wire, source: str, port: int = PORT) -> None:
+        self.arrived = 0
+        """How many datagrams have come through so far, as `seconds` last heard."""
         family = socket.AF_INET6 if ":" in source else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_DGRAM)
         self._listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self._listener.bind((SERVERS[":" in source], PORT))
+        self._listener.bind((SERVERS[":" in source], port))
         self._listener.setblocking(False)
         with wire.attacker.entered():
             self._sender = socket.socket(family, socket.SOCK_DGRAM)
         self._sender.bind((source, 0))
-        self._sender.connect((SERVERS[":" in source], PORT))
+        self._sender.connect((SERVERS[":" in source], port))
         self._ended = threading.Event()
         self._sending = threading.Thread(target=self._send)
         self._sending.start()
@@ -77,6 +79,7 @@ class Hole:
                 _, control, _, _ = self._listener.recvmsg(100, 100)
             except BlockingIOError:
                 return max(stamps) - min(stamps) if stamps else 0.0
+            self.arrived += 1
             seconds, nanoseconds = struct.unpack("qq", control[0][2])
             stamps.append(seconds + nanoseconds / 1e9)
 
@@ -88,8 +91,8 @@ class Hole:
 
 
 @contextmanager
-def hole(wire: Wire, source: str) -> Iterator[Hole]:
-    opened = Hole(wire, source)
+def hole(wire: Wire, source: str, port: int = PORT) -> Iterator[Hole]:
+    opened = Hole(wire, source, port)
     try:
         yield opened
     finally:
