@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from amiguard.cli.asking import Socket, asked, banned_now, client, target_of
-from amiguard.cli.many import From, targets_of
-from amiguard.cli.speaking import NO, EnvFile, Json, as_json, complain, say
+from amiguard.cli.many import ANY, From, done, targets_of
+from amiguard.cli.speaking import NO, EnvFile, Json, as_json, say
 from amiguard.errors import AmiguardError
 from amiguard.model import Target
 
 if TYPE_CHECKING:
     from amiguard.control.client import ControlClient
-
-ANY = "An address, or a network such as 192.0.2.0/24; - = many, from standard input."
 
 
 def banned(
@@ -94,47 +92,6 @@ def unban(
         return to.unban(target)
 
     done(targets, client(socket, env_file), act, tell, json=json, many="lifted" if address in {None, "-"} else "")
-
-
-def done(
-    targets: Sequence[Target],
-    to: ControlClient,
-    act: Callable[[ControlClient, Target], Awaitable[dict[str, Any]]],
-    tell: Callable[[dict[str, Any]], None],
-    *,
-    json: bool,
-    many: str,
-) -> None:
-    """Do it to one after the other; of one, tell what came of it, of `many`, how often it came to what."""
-    refused = asked(each(targets, to, act, as_json if json else tell if not many else None))
-    if many and not json:
-        say(f"{many}: {len(targets) - refused}, refused: {refused}")
-    if refused:
-        raise typer.Exit(NO)
-
-
-async def each(
-    targets: Sequence[Target],
-    to: ControlClient,
-    act: Callable[[ControlClient, Target], Awaitable[dict[str, Any]]],
-    tell: Callable[[dict[str, Any]], None] | None,
-) -> int:
-    """Do it to one after the other over one connection, and return how many were refused; each is complained about."""
-    from amiguard.control import display
-    from amiguard.control.client import RequestRefused
-
-    refused = 0
-    async with to:
-        for target in targets if len(targets) == 1 else display.progress(targets, "bans"):
-            try:
-                answer = await act(to, target)
-            except RequestRefused as error:
-                complain(str(error))
-                refused += 1
-            else:
-                if tell is not None:
-                    tell(answer)
-    return refused
 
 
 async def listed(client: ControlClient, target: Target | None) -> list[dict[str, Any]]:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from amiguard.cli.asking import Socket, asked, client, target_of
+from amiguard.cli.asking import Socket, asked, client
+from amiguard.cli.many import ANY, From, done, targets_of
 from amiguard.cli.speaking import EnvFile, Json, as_json, say
+from amiguard.model import Target
+
+if TYPE_CHECKING:
+    from amiguard.control.client import ControlClient
 
 
 def allow(
-    address: Annotated[
-        str | None, typer.Argument(metavar="[ADDRESS]", help="An address or a network; without one, list them.")
-    ] = None,
+    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help=f"{ANY} Without one, list them.")] = None,
     *,
     remove: Annotated[bool, typer.Option("--remove", help="Take it back: it may be banned again.")] = False,
     comment: Annotated[str, typer.Option("--comment", help="Why, for the list.")] = "",
+    file: From = None,
     socket: Socket = None,
     env_file: EnvFile = None,
     json: Json = False,
 ) -> None:
-    """Never ban an address or a network, over restarts too, and lift its bans; or list who is never banned."""
+    """Never ban an address, a network or many, over restarts too, and lift their bans; or list who is never banned."""
     to = client(socket, env_file)
-    if address is None:
+    if address is None and file is None:
         if remove or comment:
-            raise typer.BadParameter("give an ADDRESS")
+            raise typer.BadParameter("give an ADDRESS or --file")
         allowed = asked(to.allowed())
         if json:
             as_json(allowed)
@@ -34,12 +39,17 @@ def allow(
 
             display.show(display.ALLOWED, [display.allowed_row(one) for one in allowed])
         return
-    target = target_of(address)
-    answer = asked(to.disallow(target) if remove else to.allow(target, comment))
-    if json:
-        as_json(answer)
-    elif remove:
-        say(f"{answer['address']} may be banned again")
-    else:
+    targets = targets_of(address, file)
+
+    def tell(answer: dict[str, Any]) -> None:
+        if remove:
+            say(f"{answer['address']} may be banned again")
+            return
         lifted = "".join(f"; its ban of {ban['address']} is lifted" for ban in answer["lifted"])
         say(f"{answer['address']} is never banned{lifted}")
+
+    def act(to: ControlClient, target: Target) -> Awaitable[dict[str, Any]]:
+        return to.disallow(target) if remove else to.allow(target, comment)
+
+    several = "taken back" if remove else "allowed"
+    done(targets, to, act, tell, json=json, many=several if address in {None, "-"} else "")

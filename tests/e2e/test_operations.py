@@ -20,6 +20,7 @@ SOCKET = "/run/amiguard/amiguard.sock"
 BANNED = "192.0.2.1"
 BLOCKLIST = "203.0.113.0/24  # a whole network\n203.0.113.7\n2001:db8::1\n"
 ENDLESS = "amiguard tail"
+BRANCHES = "192.0.2.64/28\n192.0.2.99\n"
 PATIENCE = 30
 
 
@@ -56,6 +57,7 @@ def prepare(folder: Path) -> None:
     """Make a folder with what the commands expect, and `amiguard` itself."""
     folder.mkdir()
     (folder / "blocklist.txt").write_text(BLOCKLIST)
+    (folder / "branches.txt").write_text(BRANCHES)
     program = folder / "amiguard"
     program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m amiguard "$@"\n')
     program.chmod(0o755)

@@ -111,6 +111,24 @@ async def test_many_are_banned_and_unbanned_from_standard_input_or_a_file(
     assert not guard.running
 
 
+async def test_many_are_allowed_and_taken_back(amiguard: Shell, guard: FakeGuard, tmp_path: Path) -> None:
+    file = tmp_path / "branches"
+    file.write_text("192.0.2.64/28  # ours\n2001:db8::1\n")
+
+    assert await amiguard("allow", "--file", str(file), "--comment", "ours") == Ended(0, "allowed: 2, refused: 0\n", "")
+    assert {target: one.comment for target, one in guard.exempt.items()} == {
+        "192.0.2.64/28": "ours",
+        "2001:db8::1": "ours",
+    }
+    assert "100%" in await asyncio.to_thread(amiguard.on_terminal, "allow", "--remove", "--file", str(file), err=True)
+    assert not guard.exempt
+    assert await amiguard("allow", "-", "--remove", input="2001:db8::1") == Ended(
+        1,
+        "taken back: 0, refused: 1\n",
+        "amiguard: 2001:db8::1 is not among those that an administrator allowed\n",
+    )
+
+
 async def test_of_many_a_wrong_one_is_told_by_its_line_and_nothing_is_done(amiguard: Shell, guard: FakeGuard) -> None:
     ended = await amiguard("ban", "-", input="192.0.2.1\nphone.example\n")
 
