@@ -1,4 +1,5 @@
-"""Every error that amiguard raises on purpose. The edges translate foreign exceptions into these, by errno or type."""
+"""The errors that one part raises for another, and the root of all. The edges translate foreign exceptions into these,
+by errno or type."""
 
 
 class AmiguardError(Exception):

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from amiguard.control.token import Token
+from amiguard.errors import AmiguardError
 
 OPEN = ("/healthz", "/readyz")
 """What needs no token, for it tells nothing: orchestrators ask it. So does the page, which asks for the token."""
@@ -23,7 +24,7 @@ OURS = {"same-origin", "none"}
 """Values of `Sec-Fetch-Site` where a browser was not sent here by another site: https://www.w3.org/TR/fetch-metadata/"""
 
 
-class Refused(Exception):
+class Refused(AmiguardError):
     """A request that may not be answered; `status` is HTTP's."""
 
     def __init__(self, message: str, status: int) -> None:

@@ -1,8 +1,8 @@
 """The control interface: HTTP/1.1 and JSON on a Unix socket, and over TCP if asked (docs/operations.md).
 
-Errors are `{"error": "one sentence"}`: 400 makes no sense, 401 needs the token, 403 comes from another site, 404 is not
-there, 405 not that method, 408 too slow, 409 is in the allowlist, 410 this listing is over, 413 too much, 415 no JSON,
-421 another host, 422 wrong settings, 503 the kernel refuses or too many are there."""
+Errors are `{"error": "one sentence"}`: 400 makes no sense, 401 needs the token, 403 comes from another site, 404 is
+not there, 405 not that method, 408 too slow, 409 would hit who is allowed or known here, 410 this listing is over,
+413 too much, 415 no JSON, 421 another host, 422 wrong settings, 503 the kernel refuses or too many are there."""
 
 from __future__ import annotations
 
