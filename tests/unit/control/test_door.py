@@ -18,10 +18,13 @@ from amiguard.control import door
 from amiguard.control.client import ControlClient
 from amiguard.control.connections import FULL
 from amiguard.control.server import ControlServer
+from amiguard.control.settings import Address, ControlSettings
+from amiguard.control.stream import Stream
 from amiguard.journal import Action
 from tests.lab.journal import RecordingJournal
+from tests.lab.ports import free_port
 from tests.lab.waiting import until
-from tests.unit.control.conftest import FakeGuard, serving
+from tests.unit.control.conftest import NOW, FakeGuard, serving
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 30
@@ -120,6 +123,37 @@ async def test_a_thousand_who_say_nothing_are_cut_though_they_came_before_the_li
         told = await asyncio.gather(*crowd)
     assert set(told) <= {b"", FULL}
     assert (await client.status())["ready"]
+
+
+async def test_a_thousand_who_say_nothing_over_tcp_are_cut_and_the_socket_answers_meanwhile(
+    path: Path, guard: FakeGuard, journal: RecordingJournal
+) -> None:
+    where = Address("127.0.0.1", free_port())
+    server = ControlServer(ControlSettings(path, http=where), guard, journal, lambda: NOW, Stream(), patience=0.3)
+    await server.start()
+    loop, entrance = asyncio.get_running_loop(), asyncio.Semaphore(door.QUEUE // 2)
+
+    async def mute() -> bytes:
+        async with entrance:  # Linux lets who finds the queue full wait for up to a minute
+            reader, writer = await asyncio.open_connection(*where)
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    crowd = [loop.create_task(mute()) for _ in range(1000)]
+    answered = 0
+    async with asyncio.timeout(PATIENCE):
+        while not all(task.done() for task in crowd):
+            assert (await ControlClient(path).status())["ready"]
+            answered += 1
+        told = {task.result() for task in crowd}
+
+    assert told <= {b"", FULL}
+    assert answered > 1
+    await server.close()
 
 
 async def test_a_server_can_end_while_its_first_client_waits(
