@@ -22,7 +22,7 @@ class Outages:
         self._told: set[str] = set()
 
     def look(self, statuses: Iterable[Mapping[str, object]], now: Timestamp) -> list[tuple[Action, str]]:
-        """Return the alerts that are due at `now`, each with its text; to be called every second or so."""
+        """Return the alerts that are due at `now`, each with its text; to be called every few seconds."""
         alerts = []
         known = {str(status["name"]): status for status in statuses}
         for name in self._since.keys() - known.keys():  # a reload took it away: what comes back later begins anew

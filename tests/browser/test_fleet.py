@@ -22,12 +22,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.redis]
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
     """A Redis that runs."""
-    server = Redis(tmp_path)
-    try:
-        await server.start()
+    async with Redis(tmp_path) as server:
         yield server
-    finally:
-        await server.end()
 
 
 async def test_who_is_in_the_fleet_who_told_of_a_ban_and_that_an_unban_is_everywhere_is_shown(

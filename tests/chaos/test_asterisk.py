@@ -18,7 +18,7 @@ from tests.lab.waiting import until
 
 pytestmark = pytest.mark.asterisk
 
-FIRST, SECOND, THIRD = "10.99.160.1", "10.99.160.2", "10.99.160.3"
+FIRST, SECOND = "10.99.160.1", "10.99.160.2"
 STRANGER = "10.99.160.9"
 IDLERS = 51
 """One more than `authlimit` lets wait for their login (manager.c, default 50)."""

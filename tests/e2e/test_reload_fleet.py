@@ -24,12 +24,8 @@ LATER = "198.18.0.9"
 @asynccontextmanager
 async def redis(folder: Path) -> AsyncIterator[Redis]:
     folder.mkdir()  # noqa: ASYNC240 -- nothing else runs
-    server = Redis(folder)
-    await server.start()
-    try:
+    async with Redis(folder) as server:
         yield server
-    finally:
-        await server.end()
 
 
 async def test_a_fleet_is_joined_changed_and_left_without_losing_a_ban(place: Stage, tmp_path: Path) -> None:

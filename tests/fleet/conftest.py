@@ -11,9 +11,5 @@ from tests.lab.redis import Redis
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
     """A Redis that runs."""
-    server = Redis(tmp_path)
-    try:
-        await server.start()
+    async with Redis(tmp_path) as server:
         yield server
-    finally:
-        await server.end()

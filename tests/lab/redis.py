@@ -7,7 +7,7 @@ import signal
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from redis import Redis as Client
 from redis.exceptions import RedisError
@@ -38,6 +38,13 @@ class Redis:
         if namespace is not None:
             self._network = ["--bind", address, "--port", str(port), "--protected-mode", "no"]
         self._process: subprocess.Popen[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
 
     @property
     def url(self) -> str:
