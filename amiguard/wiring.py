@@ -141,7 +141,7 @@ def firewall_of(settings: Settings) -> Firewall:
     if settings.firewall == "ipset":
         from amiguard.firewalls.ipset.firewall import Ipset
 
-        return Ipset(treatment_of(settings), counters=settings.firewall_counters)
+        return Ipset(treatment_of(settings), counters=settings.firewall_counters, feeds=names_of(settings))
     from amiguard.firewalls.nftables import Nftables
 
     return Nftables(

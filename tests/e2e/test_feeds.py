@@ -58,7 +58,8 @@ async def shown(daemon: Daemon, address: str) -> dict[str, object]:
     return told
 
 
-async def test_lists_drop_whom_they_name_and_nobody_who_is_allowed(place: Stage) -> None:
+@pytest.mark.parametrize("firewall", ["nftables", "ipset"])
+async def test_lists_drop_whom_they_name_and_nobody_who_is_allowed(place: Stage, firewall: str) -> None:
     place.namespace.run(["ip", "route", "add", "local", "45.9.0.0/16", "dev", "lo"])
     office = place.site.folder / "office.txt"
     office.write_text("# ours\n45.9.77.0/24\n")
@@ -67,7 +68,8 @@ async def test_lists_drop_whom_they_name_and_nobody_who_is_allowed(place: Stage)
             publisher = await stack.enter_async_context(publishing(Publisher([NAMED, NEIGHBOUR, "127.0.0.1"])))
         feeds = f"voipbl={publisher.url} office=file://{office}"
         place.site.settings |= {"FEEDS": feeds, "FEED_INTERVAL": "1s", "IGNOREIP": f"127.0.0.0/8 {NEIGHBOUR}"}
-        place.site.settings |= {"FIREWALL_OWNER": "false", "ASTERISK_LOG": str(office), "MAIL_TO": "root@localhost"}
+        place.site.settings |= {"FIREWALL": firewall, "FIREWALL_OWNER": "false"}
+        place.site.settings |= {"ASTERISK_LOG": str(office), "MAIL_TO": "root@localhost"}
         daemon = await place.site.up()
         await daemon.told("feed-updated", 2)
         assert not await place.arrives(NAMED)
@@ -84,7 +86,7 @@ async def test_lists_drop_whom_they_name_and_nobody_who_is_allowed(place: Stage)
 
         publisher.status = 500
         await daemon.told("feed-failed")
-        place.namespace.run(["nft", "flush", "ruleset"])
+        place.namespace.run(["sh", "-c", "nft flush ruleset; ipset flush"])
         await daemon.told("firewall-healed")
 
         async def dropped() -> bool:
@@ -106,13 +108,14 @@ async def test_lists_drop_whom_they_name_and_nobody_who_is_allowed(place: Stage)
     assert "canary-token" not in daemon.log.read_text()
 
 
-async def test_a_reload_takes_other_lists(place: Stage) -> None:
+@pytest.mark.parametrize("firewall", ["nftables", "ipset"])
+async def test_a_reload_takes_other_lists(place: Stage, firewall: str) -> None:
     place.namespace.run(["ip", "route", "add", "local", "45.9.0.0/16", "dev", "lo"])
     one, other, env = (place.site.folder / name for name in ("one", "other", "amiguard.env"))
     one.write_text(f"{NAMED}\n")
     other.write_text(f"{NEIGHBOUR}\n")
     env.write_text(f"AMIGUARD_FEEDS=one=file://{one}\n")
-    place.site.settings |= {"ENV_FILE": str(env)}
+    place.site.settings |= {"ENV_FILE": str(env), "FIREWALL": firewall}
     daemon = await place.site.up()
     await daemon.told("feed-updated")
     assert not await place.arrives(NAMED)

@@ -19,6 +19,7 @@ from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
 from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import PortRange, Target
+from amiguard.ports import Firewall
 from tests.lab.waiting import until
 from tests.netns.published import container
 from tests.netns.wire import (
@@ -65,7 +66,7 @@ async def started(
         await firewall.close()
 
 
-async def dropped(wire: Wire, firewall: Ipset, *sources: str) -> None:
+async def dropped(wire: Wire, firewall: Firewall, *sources: str) -> None:
     """Assert that a datagram from each is counted by a rule that drops, and does not arrive."""
     for source in sources:
         before = (await firewall.total_drops()).packets

@@ -247,6 +247,13 @@ def test_every_wrong_setting_has_one_line_and_all_are_told_at_once() -> None:
     assert "AMIGUARD_FIREWALL: 'iptables' is not allowed; give nftables, ipset or dry-run" in lines
 
 
+def test_a_list_may_not_count_for_longer_than_ipset_has_time_outs() -> None:
+    assert loaded(FIREWALL="nftables", FEED_STALE="17d").feed_stale == 17 * 86_400_000
+    assert loaded(FIREWALL="ipset", FEED_STALE="16d", FEEDS="office=file:///etc/list").feed_stale == 16 * 86_400_000
+    (line,) = problems(FIREWALL="ipset", FEED_STALE="17d")
+    assert line == "AMIGUARD_FEED_STALE: is more than 16d, for which ipset has no time-outs (AMIGUARD_FIREWALL=ipset)"
+
+
 def test_a_wrong_setting_that_others_default_to_has_one_line() -> None:
     assert len(problems(BANTIME="soon")) == 1
     assert len(problems(DATABASE="/a\nb")) == 1

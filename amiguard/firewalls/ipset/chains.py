@@ -1,7 +1,8 @@
 """What the rules are, whichever iptables keeps them. Pure.
 
     raw    PREROUTING -300   to AMIGUARD: neighbour discovery and who is allowed return, absolute bans are dropped
-    mangle PREROUTING -150   to AMIGUARD: the same, then answers to this server return, and other bans are dropped
+    mangle PREROUTING -150   to AMIGUARD: the same, then answers to this server return, and other bans are dropped,
+                             and whom lists name
 
 or, where banned ones are to be told, for iptables rejects nowhere else:
 
@@ -15,10 +16,10 @@ DOCKER-USER. FORWARD is behind both: there the port that the sender named is ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from amiguard.firewalls.ipset.names import BAN_SETS, allow_set
+from amiguard.firewalls.ipset.names import BAN_SETS, allow_set, list_set
 from amiguard.model import Drops
 
 CHAIN = "AMIGUARD"
@@ -76,27 +77,45 @@ class Step(NamedTuple):
     """`reset` is about TCP alone."""
 
 
-def steps(table: Table) -> list[Step]:
-    """Return the rules of the chain AMIGUARD in this table, in their order."""
+def steps(table: Table, feeds: Sequence[str] = ()) -> list[Step]:
+    """Return the rules of the chain AMIGUARD in this table, in their order; `feeds` are the names of lists."""
     neighbours = NEIGHBOUR_DISCOVERY if table.version == 6 else ()  # noqa: PLR2004 -- IP's number
     return [
         *(Step(icmp6=kind) for kind in neighbours),
         Step(source_in=allow_set(table.version)),
-        *_refusals(table, absolute=True),
-        *([] if table.absolute_only else _unproven(table)),
+        *_refusals(table, _bans(table, absolute=True)),
+        *([] if table.absolute_only else _unproven(table, feeds)),
     ]
 
 
-def _unproven(table: Table) -> list[Step]:
+def _unproven(table: Table, feeds: Sequence[str]) -> list[Step]:
     """Return what refuses all but answers. The absolute bans stand behind it once more: a ban that moves to them is put
     there before it is taken from here, so whoever is no longer met here is met there."""
-    return [Step(answer=True), *_refusals(table, absolute=False), *_refusals(table, absolute=True)]
+    listed = [list_set(feed, table.version) for feed in feeds]
+    return [
+        Step(answer=True),
+        *_refusals(table, _bans(table, absolute=False)),
+        *_refusals(table, listed),
+        *_refusals(table, _bans(table, absolute=True)),
+    ]
 
 
-def _refusals(table: Table, *, absolute: bool) -> list[Step]:
-    sets = [one for one in BAN_SETS if (one.version, one.absolute) == (table.version, absolute)]
+def _bans(table: Table, *, absolute: bool) -> list[str]:
+    return [one.text for one in BAN_SETS if (one.version, one.absolute) == (table.version, absolute)]
+
+
+def _refusals(table: Table, sets: Sequence[str]) -> list[Step]:
     rulings: Sequence[Literal["drop", "reset", "reject"]] = ("reset", "reject") if table.behind_dnat else ("drop",)
-    return [Step(source_in=one.text, ruling=ruling) for one in sets for ruling in rulings]
+    return [Step(source_in=one, ruling=ruling) for one in sets for ruling in rulings]
+
+
+def sums(counted: Iterable[tuple[str, Drops]]) -> dict[str, Drops]:
+    """Return what was counted in all under each name."""
+    found: dict[str, Drops] = {}
+    for name, one in counted:
+        before = found.get(name, Drops(0, 0))
+        found[name] = Drops(before.packets + one.packets, before.bytes + one.bytes)
+    return found
 
 
 class Rules(Protocol):
@@ -111,8 +130,8 @@ class Rules(Protocol):
     async def intact(self) -> bool:
         """Whether they are there, as far as can be told without starting a program."""
 
-    async def dropped(self) -> Drops:
-        """Tell what they dropped."""
+    async def dropped(self) -> Mapping[str, Drops]:
+        """Tell what they dropped, by the name of the set; of sets that are gone by the empty name."""
 
     async def withdraw(self) -> None:
         """Remove them."""

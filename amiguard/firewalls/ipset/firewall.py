@@ -8,12 +8,13 @@ from errno import ENOENT, EPERM
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.conntrack import Conntrack
-from amiguard.firewalls.dryrun import NoLists
 from amiguard.firewalls.elements import place_of
 from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.chains import Rules
 from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET, Key
 from amiguard.firewalls.ipset.legacy import LegacyRules
+from amiguard.firewalls.ipset.listholdings import ListHoldings
+from amiguard.firewalls.ipset.listsets import ListSets
 from amiguard.firewalls.ipset.names import BAN_SETS, SetName, allow_set, network_keys, place, spare, targets_at
 from amiguard.firewalls.ipset.refusals import MISSING
 from amiguard.firewalls.ipset.rules import NetlinkRules
@@ -45,17 +46,26 @@ class Ipset:
     enforces = True
     place = "the sets amiguard4, amiguard6 and so on"
 
-    def __init__(self, treatment: Treatment = DROP_ALL, *, counters: bool = False, legacy: bool = False) -> None:
-        """With `counters` the kernel counts for each ban. `legacy`: do not try nf_tables."""
+    def __init__(
+        self,
+        treatment: Treatment = DROP_ALL,
+        *,
+        counters: bool = False,
+        legacy: bool = False,
+        feeds: Collection[str] = (),
+    ) -> None:
+        """With `counters` the kernel counts for each ban. `legacy`: do not try nf_tables. `feeds`: names of lists."""
         self._treatment = treatment
         self._counters = counters
         self._netlink = Netlink(NFNL_SUBSYS_IPSET)
         self._conntrack = Conntrack()
-        self._rules: Rules = LegacyRules(treatment) if legacy else NetlinkRules(treatment)
+        self._feeds = sorted(feeds)
+        self._rules: Rules = (LegacyRules if legacy else NetlinkRules)(treatment, self._feeds)
         self._claim = Ownership("amiguard_ipset", wanted=False)
         self._sets = Sets(self._netlink, counters=counters)
-        self._watching = Watching()
-        self.lists = NoLists()
+        holdings = ListHoldings()
+        self._watching = Watching(holdings)
+        self.lists = ListSets(self._sets, holdings, self._dropped, self._feeds)
 
     async def start(self, allow: Iterable[Target], bans: Sequence[Ban], now: Timestamp) -> None:
         """Make the sets or take up those that are there, then the rules; every ban in them stays.
@@ -162,7 +172,8 @@ class Ipset:
 
     async def total_drops(self) -> Drops:
         """Return what was dropped in all, since the rules were made."""
-        return await self._rules.dropped()
+        counted = (await self._dropped()).values()
+        return Drops(sum(one.packets for one in counted), sum(one.bytes for one in counted))
 
     @property
     def looks(self) -> int:
@@ -190,6 +201,7 @@ class Ipset:
         await self._rules.withdraw()
         for name in [one.text for one in BAN_SETS] + [allow_set(version) for version in (4, 6)]:
             await self._sets.destroy(name)
+        await self.lists.withdraw()
         await self.close()
 
     # ----------------------------------------------------------------------------------------------------------------
@@ -200,13 +212,15 @@ class Ipset:
         for name, kind, version in allowed:
             await self._sets.make(name, kind, version, counters=False)
         await self.allow(allow)
+        await self.lists.make()
         fresh = await self._sets.make_all(bans)
         renewed = [] if fresh else [one for one in BAN_SETS if not await self._sets.make_ban_set(one)]
         await self._put(bans, now, renewed, fresh=fresh)
         for one in renewed:
             await self._sets.exchange(one.text)
-        names = [*(one.text for one in BAN_SETS), *(name for name, _, _ in allowed)]
+        names = [*(one.text for one in BAN_SETS), *(name for name, _, _ in allowed), *self.lists.names]
         await self._lay({name: await self._sets.number(name) for name in names})
+        await self.lists.remove_strange()
 
     async def _put(
         self, bans: Sequence[Ban], now: Timestamp, renewed: Collection[SetName] = (), *, fresh: bool = False
@@ -252,6 +266,10 @@ class Ipset:
                 raise
             self._claim.lacks.append(UNLOCKED)
 
+    async def _dropped(self) -> Mapping[str, Drops]:
+        """Return what was dropped, by the name of the set."""
+        return await self._rules.dropped()
+
     async def _lay(self, numbers: Mapping[str, int]) -> None:
         try:
             await self._rules.lay(numbers)
@@ -259,7 +277,7 @@ class Ipset:
             if error.errno not in MISSING or not await self._lacks_nf_tables():
                 raise
             await self._rules.close()
-            self._rules = LegacyRules(self._treatment)
+            self._rules = LegacyRules(self._treatment, self._feeds)
             await self._rules.lay(numbers)
 
     async def _lacks_nf_tables(self) -> bool:

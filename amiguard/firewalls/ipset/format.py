@@ -41,6 +41,7 @@ ATTR_PACKETS = 25
 IPADDR = {4: 1, 16: 2}
 """By the length of a key."""
 FLAG_WITH_COUNTERS = 1 << 3
+FLAG_LIST_SETNAME = 1 << 1
 FLAG_LIST_HEADER = 1 << 2
 
 REVISION = {"hash:ip": 1, "hash:net": 3}
@@ -137,6 +138,18 @@ def list_header(name: str) -> Message:
     """Ask for a set without its elements, to be dumped: the kernel counts them, 10 to 15 ns for each."""
     flags = attribute(ATTR_FLAGS | NLA_F_NET_BYTEORDER, struct.pack(">I", FLAG_LIST_HEADER))
     return _message(f"the number of elements in set {name}", LIST, name, flags)
+
+
+def list_names() -> Message:
+    """Ask for the names of all sets, whosever they are, to be dumped."""
+    flags = attribute(ATTR_FLAGS | NLA_F_NET_BYTEORDER, struct.pack(">I", FLAG_LIST_SETNAME))
+    return _message("the names of all sets", LIST, "", flags)
+
+
+def name_in(body: bytes) -> str:
+    """Return what an answer to `list_names` tells."""
+    told = dict(attributes(body, NFGENMSG.size))
+    return told.get(ATTR_SETNAME, b"").rstrip(b"\0").decode(errors="replace")
 
 
 def elements_in(body: bytes) -> int | None:
@@ -236,6 +249,5 @@ def _several(elements: Iterable[bytes]) -> bytes:
 
 def _message(what: str, command: int, name: str, rest: bytes = b"") -> Message:
     head = NFGENMSG.pack(socket.AF_INET, 0, 0) + attribute(ATTR_PROTOCOL, bytes([PROTOCOL]))
-    return Message(
-        what, NFNL_SUBSYS_IPSET << 8 | command, 0, head + attribute(ATTR_SETNAME, name.encode() + b"\0") + rest
-    )
+    named = attribute(ATTR_SETNAME, name.encode() + b"\0") if name else b""
+    return Message(what, NFNL_SUBSYS_IPSET << 8 | command, 0, head + named + rest)

@@ -12,7 +12,7 @@ from errno import ENOENT
 from subprocess import PIPE, STDOUT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.ipset.chains import CHAIN, Step, Table, other_tables, steps, tables
+from amiguard.firewalls.ipset.chains import CHAIN, Step, Table, other_tables, steps, sums, tables
 from amiguard.firewalls.treatment import Treatment
 from amiguard.model import Drops, PortRange
 
@@ -20,7 +20,10 @@ PROGRAM = {4: "iptables-legacy", 6: "ip6tables-legacy"}
 PATIENCE = 10.0
 """Seconds that a program gets; it waits for others that hold iptables' lock."""
 WAIT = "5"
-COUNTED = re.compile(rf"^\[(\d+):(\d+)\] -A {CHAIN} .*-j (?:DROP|REJECT.*)$", re.MULTILINE)
+COUNTED = re.compile(
+    rf"^\[(\d+):(\d+)\] -A {CHAIN} .*--match-set (\S+) src -j (?:DROP|REJECT.*)$",
+    re.MULTILINE,
+)
 RULINGS = {
     "return": "-j RETURN",
     "drop": "-j DROP",
@@ -36,8 +39,9 @@ class LegacyRules:
         "nf_tables: if somebody deletes amiguard's rules from iptables-legacy, that is not noticed",
     )
 
-    def __init__(self, treatment: Treatment) -> None:
+    def __init__(self, treatment: Treatment, feeds: Sequence[str] = ()) -> None:
         self._ports = treatment.ports
+        self._feeds = feeds
         self._tables = tables(treatment.verdict)
         self._others = other_tables(treatment.verdict)
 
@@ -48,7 +52,7 @@ class LegacyRules:
             lines = [
                 f"*{table.name}",
                 f":{CHAIN} - [0:0]",
-                *(f"-A {CHAIN} {_words(step)}" for step in steps(table)),
+                *(f"-A {CHAIN} {_words(step)}" for step in steps(table, self._feeds)),
                 *(f"-D {jump}" for jump in _jumps_in(await _saved(table))),
                 *(f"-I {chain} {jump}" for chain in table.chains for jump in reversed(self._jumps(table))),
                 "COMMIT\n",
@@ -62,14 +66,13 @@ class LegacyRules:
         """Return True: only a program could tell, and none is started again and again."""
         return True
 
-    async def dropped(self) -> Drops:
-        """Tell what the rules of all tables dropped."""
-        packets = size = 0
+    async def dropped(self) -> Mapping[str, Drops]:
+        """Tell what the rules of all tables dropped, by the name of the set."""
+        counted: list[tuple[str, Drops]] = []
         for table in self._tables:
-            for match in COUNTED.finditer("\n".join(await _saved(table, "-c"))):
-                packets += int(match[1])
-                size += int(match[2])
-        return Drops(packets, size)
+            found = COUNTED.finditer("\n".join(await _saved(table, "-c")))
+            counted += [(match[3], Drops(int(match[1]), int(match[2]))) for match in found]
+        return sums(counted)
 
     async def withdraw(self) -> None:
         """Remove rules and chains."""

@@ -3,10 +3,12 @@
 amiguard4, amiguard6                     absolute bans of single addresses
 amiguard4-net, ...                       the same of networks of any prefix length
 amiguard4-unproven, amiguard4-unproven-net, ...   bans that spare the answers to what this server asked
-amiguard4-allow, amiguard6-allow         who is never dropped"""
+amiguard4-allow, amiguard6-allow         who is never dropped
+amiguard4_NAME, amiguard6_NAME           whom the list NAME names: of 16 letters at most, for a set's name has 31"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -49,6 +51,20 @@ BAN_SETS = tuple(
 def allow_set(version: int) -> str:
     """Return what the set of those who are never dropped is called."""
     return f"{PREFIX}{version}-allow"
+
+
+def list_set(feed: str, version: int) -> str:
+    """Return what the set of those is called whom a list names."""
+    return f"{PREFIX}{version}_{feed}"
+
+
+def list_of(name: str) -> str:
+    """Return the list whose set is called so, or the spare one of it; empty = none."""
+    match = _OF_LIST.fullmatch(name)
+    return match[1] if match else ""
+
+
+_OF_LIST = re.compile(rf"{PREFIX}[46]_([a-z][a-z0-9]*)(?:-new)?")
 
 
 def spare(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from errno import ENOENT
 
 from amiguard.errors import FirewallError
-from amiguard.firewalls.ipset.chains import CHAIN, Step, Table, other_tables, steps, tables
+from amiguard.firewalls.ipset.chains import CHAIN, Step, Table, other_tables, steps, sums, tables
 from amiguard.firewalls.ipset.xtables import (
     IPPROTO,
     NF_DROP,
@@ -44,8 +44,11 @@ class NetlinkRules:
 
     lacks: Sequence[str] = ()
 
-    def __init__(self, treatment: Treatment) -> None:
+    def __init__(self, treatment: Treatment, feeds: Sequence[str] = ()) -> None:
         self._ports = treatment.ports
+        self._feeds = feeds
+        self._names: Mapping[int | None, str] = {}
+        """What the sets are called that rules look up, by their numbers."""
         self._tables = tables(treatment.verdict)
         self._others = other_tables(treatment.verdict)
         self._netlink = Netlink(NFNL_SUBSYS_NFTABLES)
@@ -55,11 +58,10 @@ class NetlinkRules:
         """Write all rules anew in one transaction: no packet passes in between, and what was counted stays counted.
 
         Only then those are removed that stand elsewhere, of another verdict."""
+        self._names = {number: name for name, number in numbers.items()}
         messages: list[Message] = []
         for table in self._tables:
-            chain = [_rule(table, step, numbers) for step in steps(table)]
-            counted = _sum(await self._rules(table, CHAIN))
-            chain[-1] = _rule(table, steps(table)[-1], numbers, counted)
+            chain = self._chain(table, numbers, await self._counted(table))
             messages += [
                 new_table(table),
                 *(new_chain(table, one) for one in (*table.chains, CHAIN)),
@@ -102,15 +104,14 @@ class NetlinkRules:
                 looked_at = rules[:wanted] if table.behind_dnat else rules
                 if sum(rule.chain == CHAIN for rule in looked_at) < wanted:
                     return False
-            if len(await self._rules(table, CHAIN)) < len(steps(table)):
+            if len(await self._rules(table, CHAIN)) < len(steps(table, self._feeds)):
                 return False
         self._generation = generation
         return True
 
-    async def dropped(self) -> Drops:
-        """Tell what the rules of all tables dropped or rejected."""
-        counts = [_sum(await self._rules(table, CHAIN)) for table in self._tables]
-        return Drops(sum(one.packets for one in counts), sum(one.bytes for one in counts))
+    async def dropped(self) -> Mapping[str, Drops]:
+        """Tell what the rules of all tables dropped or rejected, by the name of the set."""
+        return sums([one for table in self._tables for one in (await self._counted(table)).items()])
 
     async def withdraw(self) -> None:
         """Remove rules and chains; iptables' own tables and chains stay, as iptables leaves them."""
@@ -132,6 +133,24 @@ class NetlinkRules:
     async def close(self) -> None:
         """Free the socket; the rules stay."""
         await self._netlink.close()
+
+    def _chain(self, table: Table, numbers: Mapping[str, int], counted: dict[str, Drops]) -> list[Rule]:
+        """Return the rules behind the jumps. The last one about a set takes over what those about it counted, and the
+        last one of all what was counted for sets that are gone."""
+        wanted = steps(table, self._feeds)
+        last = wanted[-1].source_in
+        gone = counted.keys() - {step.source_in for step in wanted if step.ruling != "return"}
+        counted = sums((last if name in gone else name, one) for name, one in counted.items())
+        backwards = []
+        for step in reversed(wanted):
+            before = NOTHING if step.ruling == "return" else counted.pop(step.source_in, NOTHING)
+            backwards.append(_rule(table, step, numbers, before))
+        return backwards[::-1]
+
+    async def _counted(self, table: Table) -> dict[str, Drops]:
+        """Return what the rules of a table refused, by the name of the set."""
+        rules = await self._rules(table, CHAIN)
+        return sums((self._names.get(rule.set, ""), rule.counted) for rule in rules if rule.refuses)
 
     async def _current(self) -> bytes:
         (answer,) = await self._netlink.ask([get_generation()])
@@ -174,8 +193,3 @@ def _refusal(table: Table, ruling: str, counted: Drops) -> Rule:
     if ruling == "drop":
         return Rule(verdict(NF_DROP, counted=counted))
     return Rule(rejection(table.version, ruling, counted), IPPROTO["tcp"] if ruling == "reset" else 0)
-
-
-def _sum(rules: Sequence[Found]) -> Drops:
-    counts = [rule.counted for rule in rules if rule.refuses]
-    return Drops(sum(one.packets for one in counts), sum(one.bytes for one in counts))

@@ -58,6 +58,15 @@ class Sets:
             return False
         return True
 
+    async def names(self) -> list[str]:
+        """Return what all sets are called, whosever they are."""
+        return [ipset.name_in(body) for body in await self._netlink.dump(ipset.list_names())]
+
+    async def count(self, name: str) -> int | None:
+        """Return how many elements a set has; None: kernels before 4.10 do not tell."""
+        bodies = await self._netlink.dump(ipset.list_header(name))
+        return ipset.elements_in(bodies[0]) if bodies else None
+
     async def make(self, name: str, kind: str, version: int, *, counters: bool) -> None:
         """Make a set, or keep the one that is there. EEXIST: it is of another kind."""
         await self.do(ipset.create(name, kind, version, SIZE, counters=counters))

@@ -20,6 +20,7 @@ from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.format import LONGEST, NFNL_SUBSYS_IPSET, Key
 from amiguard.firewalls.ipset.holdings import FOREVER, Holdings
+from amiguard.firewalls.ipset.listholdings import ListHoldings
 from amiguard.firewalls.ipset.names import BAN_SETS, targets_at
 from amiguard.firewalls.netlink import Netlink
 from amiguard.firewalls.netlinkcalls import Refused
@@ -27,7 +28,7 @@ from amiguard.model import Ban, Target, Timestamp
 from amiguard.ports import Interference
 
 INTERVAL = 0.03
-"""Seconds between two looks while somebody is banned."""
+"""Seconds between two looks while somebody is banned or in a list."""
 
 IDLE = 1.0
 """The same while nobody is; the first ban has everything looked at."""
@@ -74,8 +75,9 @@ class _Watched:
 class Watching:
     """What was put into the sets, and whether it is still there."""
 
-    def __init__(self) -> None:
+    def __init__(self, lists: ListHoldings) -> None:
         self.looks = 0
+        self._lists = lists
         self._netlink = Netlink(NFNL_SUBSYS_IPSET)  # of its own, for no ban may wait until a set is compared
         self._sets: dict[str, _Watched] = {}
         self._overlong: dict[Target, Ban] = {}
@@ -166,6 +168,7 @@ class Watching:
                 return Interference("a rule was deleted or is no longer the first")
             looks = [await self._look_at(name) for name in list(self._sets)]
             seen = [one for one in looks if one is not None]
+            seen += await self._lists.removed(self._netlink, self._now)
             if seen:
                 return _together(seen)
             now = self._now()
@@ -184,7 +187,7 @@ class Watching:
         await self._netlink.close()
 
     async def _pause(self) -> None:
-        if any(watched.held.lasting for name, watched in self._sets.items() if name in OF_BANS):
+        if self._lists.any or any(watched.held.lasting for name, watched in self._sets.items() if name in OF_BANS):
             await asyncio.sleep(INTERVAL)
             return
         try:

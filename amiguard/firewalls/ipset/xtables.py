@@ -175,18 +175,20 @@ def _counter(counted: Drops) -> bytes:
 
 
 class Found(NamedTuple):
-    """A rule of a dump: its handle, whether it refuses packets, the chain that it leads to, and what it counted."""
+    """A rule of a dump: its handle, whether it refuses packets, the chain that it leads to, what it counted, and the
+    number of the set that it looks up."""
 
     handle: bytes
     refuses: bool
     chain: str
     counted: Drops
+    set: int | None = None
 
 
 def found(body: bytes) -> Found:
     """Read one answer to `list_rules`."""
     told = dict(attributes(body, NFGENMSG.size))
-    refuses, chain, counted = False, "", NOTHING
+    refuses, chain, counted, looked_up = False, "", NOTHING, None
     for name, data in _expressions(told.get(NFTA_RULE_EXPRESSIONS, b"")):
         if name == b"counter\0":
             parts = dict(attributes(data))
@@ -201,7 +203,14 @@ def found(body: bytes) -> Found:
             chain = parts.get(NFTA_VERDICT_CHAIN, b"").rstrip(b"\0").decode(errors="replace")
         elif name == b"target\0":
             refuses = True
-    return Found(told.get(NFTA_RULE_HANDLE, b""), refuses, chain, counted)
+        elif name == b"match\0":
+            parts = dict(attributes(data))
+            if parts.get(NFTA_MATCH_NAME) == b"set\0":
+                (looked_up,) = _SET_INDEX.unpack_from(parts[NFTA_MATCH_INFO])
+    return Found(told.get(NFTA_RULE_HANDLE, b""), refuses, chain, counted, looked_up)
+
+
+_SET_INDEX = struct.Struct("=H")
 
 
 def _expressions(packed: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -40,8 +40,6 @@ class CrowdsecGroup(BaseModel):
         text = key.get_secret_value()
         if text and not info.data.get("crowdsec_url"):
             raise ValueError("needs AMIGUARD_CROWDSEC_URL")
-        if text and info.data.get("firewall") == "ipset":
-            raise ValueError("needs AMIGUARD_FIREWALL=nftables")
         if not text.isascii() or " " in text:
             raise ValueError("is no key that cscli gives")
         return key

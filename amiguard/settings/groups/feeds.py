@@ -10,6 +10,9 @@ from amiguard.feeds.names import feeds_of, is_place
 from amiguard.settings.durations import UNITS
 from amiguard.settings.kinds import Duration, Entries, Secret, Text
 
+LONGEST_OF_IPSET = 16 * UNITS["d"]
+"""The kernel gets one and a half of `FEED_STALE` as a time-out, and ipset takes none beyond 24 days and 20 hours."""
+
 
 class FeedsGroup(BaseModel):
     """Lists of attackers that others keep."""
@@ -24,18 +27,12 @@ class FeedsGroup(BaseModel):
     feed_interval: Duration = Field(UNITS["h"], description="how often it is looked whether a list has changed")
     feed_stale: Duration = Field(
         2 * UNITS["d"],
-        description="for how long a list counts that can't be had; at least twice `FEED_INTERVAL`",
+        description="for how long a list counts that can't be had; at least twice `FEED_INTERVAL`; "
+        "with ipset at most 16d",
     )
     feed_limit: Entries = Field(
         1_000_000, description="addresses and networks that a list may have; of a longer one nothing is taken"
     )
-
-    @field_validator("feeds", "apiban_key")
-    @classmethod
-    def _has_sets(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if value.get_secret_value() and info.data.get("firewall") == "ipset":
-            raise ValueError("needs AMIGUARD_FIREWALL=nftables")
-        return value
 
     @field_validator("feeds")
     @classmethod
@@ -62,4 +59,6 @@ class FeedsGroup(BaseModel):
     def _outlasts_two_looks(cls, stale: int, info: ValidationInfo) -> int:
         if stale < 2 * info.data.get("feed_interval", 0):
             raise ValueError("is less than twice AMIGUARD_FEED_INTERVAL")
+        if stale > LONGEST_OF_IPSET and info.data.get("firewall") == "ipset":
+            raise ValueError("is more than 16d, for which ipset has no time-outs (AMIGUARD_FIREWALL=ipset)")
         return stale

@@ -10,6 +10,7 @@ import pytest
 
 from amiguard.firewalls.ipset import watching
 from amiguard.firewalls.ipset.format import Key
+from amiguard.firewalls.ipset.listholdings import ListHoldings
 from amiguard.firewalls.ipset.watching import Watching
 from amiguard.firewalls.netlinkformat import NFGENMSG, NLA_F_NESTED, Message, attribute
 from amiguard.model import Ban, Reason, Target, Timestamp
@@ -89,14 +90,14 @@ async def seen(looker: Watching, sets: Sets) -> Interference | None:
 
 
 async def test_what_is_missing_all_the_while_is_seen(clock: Clock) -> None:
-    looker = Watching()
+    looker = Watching(ListHoldings())
     put(looker, SET, 1, clock)
     told = await seen(looker, Sets(lambda: None))
     assert told == Interference(f"bans were taken out of the set {SET}", [Target("0.0.0.1")])
 
 
 async def test_what_ends_while_a_set_is_read_is_not_missed(clock: Clock) -> None:
-    looker = Watching()
+    looker = Watching(ListHoldings())
     put(looker, SET, 1, clock, seconds=60)
 
     def minutes_pass() -> None:
@@ -106,19 +107,19 @@ async def test_what_ends_while_a_set_is_read_is_not_missed(clock: Clock) -> None
 
 
 async def test_what_is_lifted_while_a_set_is_read_is_not_missed(clock: Clock) -> None:
-    looker = Watching()
+    looker = Watching(ListHoldings())
     put(looker, SET, 1, clock)
     assert await seen(looker, Sets(lambda: looker.take_out(SET, [key(1)]))) is None
 
 
 async def test_what_was_replaced_while_it_was_read_is_not_missed(clock: Clock) -> None:
-    looker = Watching()
+    looker = Watching(ListHoldings())
     looker.keep(ALLOW, [key(1)])
     assert await seen(looker, Sets(lambda: looker.keep(ALLOW, ()))) is None
 
 
 async def test_what_was_replaced_while_another_set_was_read_is_not_missed(clock: Clock) -> None:
-    looker = Watching()
+    looker = Watching(ListHoldings())
     put(looker, SET, 1, clock)
     looker.keep(ALLOW, [key(2)])
 
@@ -130,7 +131,7 @@ async def test_what_was_replaced_while_another_set_was_read_is_not_missed(clock:
 
 
 async def test_a_list_that_is_older_than_an_unban_brings_nothing_back(clock: Clock) -> None:
-    looker = Watching()
+    looker = Watching(ListHoldings())
     with looker.recalling():
         looker.take_out(SET, [key(1)])
         looker.recall(SET, key(1), None)
@@ -138,7 +139,7 @@ async def test_a_list_that_is_older_than_an_unban_brings_nothing_back(clock: Clo
 
 
 async def test_an_end_in_a_list_that_is_heard_of_late_is_not_put_off(clock: Clock) -> None:
-    looker = Watching()
+    looker = Watching(ListHoldings())
     looker.forget(clock())
     with looker.recalling():
         clock.now += 120_000
