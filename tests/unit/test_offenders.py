@@ -9,6 +9,7 @@ from amiguard.guard import Guard
 from amiguard.journal import Action
 from amiguard.model import Address, Target
 from amiguard.policy import NetworkBans, Scan, Slow, Spread
+from tests.lab.described import described
 from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, POLICY, World, attack, guess
 
@@ -16,7 +17,9 @@ DAY = 24 * 3_600_000
 
 
 async def ask(guard: Guard, address: str = ATTACKER) -> Any:
-    return json.loads(json.dumps(await guard.administration.offender(Address(Target(address)))))
+    told = json.loads(json.dumps(await guard.administration.offender(Address(Target(address)))))
+    described("Offender", told)
+    return told
 
 
 async def test_it_tells_what_was_counted_and_what_is_missing_for_a_ban() -> None:
