@@ -53,6 +53,10 @@ class FakeKernel:
     def __init__(self, refuses: Refusal = takes_all) -> None:
         self.refuses = refuses
         self.silent = False
+        self.lists_nothing = 0
+        """With which error number it refuses to list anything; 0: it does not."""
+        self.asked: list[bytes] = []
+        """The requests for lists."""
         self.done: list[tuple[Kind, bytes]] = []
         self._generation = 1
         self._ends: list[socket.socket] = []
@@ -103,10 +107,11 @@ class FakeKernel:
 
     def _list(self, end: socket.socket, asked: Answer) -> None:
         """Answer with what was made: in netlink, that looks like what is told."""
-        made = Kind((asked.kind & 0xFF) - 1)
-        if not self.done:
-            end.send(_error(asked, ENOENT))
+        self.asked.append(asked.body)
+        if self.lists_nothing or not self.done:
+            end.send(_error(asked, self.lists_nothing or ENOENT))
             return
+        made = Kind((asked.kind & 0xFF) - 1)
         for kind, body in self.done:
             if kind is made:
                 end.send(_message(asked, kind_of(made), body))

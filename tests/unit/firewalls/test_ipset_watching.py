@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from amiguard.firewalls.ipset import watching
-from amiguard.firewalls.ipset.format import Key
+from amiguard.firewalls.ipset.format import ATTR_ADT, Key, element
 from amiguard.firewalls.ipset.listholdings import ListHoldings
 from amiguard.firewalls.ipset.watching import Watching
 from amiguard.firewalls.netlinkformat import NFGENMSG, NLA_F_NESTED, Message, attribute
@@ -25,16 +25,19 @@ def key(number: int) -> Key:
 
 
 class Sets:
-    """A kernel whose sets are empty; while it lists one for the first time, something else happens."""
+    """A kernel before 4.10, which counts no elements. After it listed a set for the first time, `meanwhile` happens."""
 
     def __init__(self, meanwhile: Callable[[], None]) -> None:
-        self.listed = 0
+        self.listed = self.counted = 0
+        self.elements = b""
         self._meanwhile = meanwhile
 
     async def dump(self, _message: Message, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        if wanted is None:
+            self.counted += 1
+            return [NFGENMSG.pack(0, 0, 0)]
         self.listed += 1
-        if wanted is not None:
-            wanted(NFGENMSG.pack(0, 0, 0) + attribute(8 | NLA_F_NESTED, b""))
+        wanted(NFGENMSG.pack(0, 0, 0) + attribute(ATTR_ADT | NLA_F_NESTED, self.elements))
         if self.listed == 1:
             self._meanwhile()
         return []
@@ -69,8 +72,8 @@ def put(looker: Watching, name: str, number: int, clock: Clock, seconds: int | N
     looker.put(name, [(key(number), Ban(Target(f"0.0.0.{number}"), clock(), end, Reason.MANUAL))], clock())
 
 
-async def seen(looker: Watching, sets: Sets) -> Interference | None:
-    """Return what is seen in three looks; None: nothing."""
+async def seen(looker: Watching, sets: Sets, looks: int = 3) -> Interference | None:
+    """Return what is seen in so many looks; None: nothing."""
     looker._netlink = sets  # type: ignore[assignment]
 
     async def intact() -> bool:
@@ -81,7 +84,7 @@ async def seen(looker: Watching, sets: Sets) -> Interference | None:
 
     looking = asyncio.create_task(looker.interference(intact, ban))
     try:
-        await until(lambda: looker.looks >= 3 or looking.done())
+        await until(lambda: looker.looks >= looks or looking.done())
         return looking.result() if looking.done() else None
     finally:
         looking.cancel()
@@ -94,6 +97,24 @@ async def test_what_is_missing_all_the_while_is_seen(clock: Clock) -> None:
     put(looker, SET, 1, clock)
     told = await seen(looker, Sets(lambda: None))
     assert told == Interference(f"bans were taken out of the set {SET}", [Target("0.0.0.1")])
+
+
+async def test_where_a_kernel_tells_no_number_of_elements_a_set_is_compared_all_the_same(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "COMPARING_AT_LEAST", 0.05)
+    looker = Watching(ListHoldings())
+    put(looker, SET, 1, clock)
+
+    def somebody_takes_it_out() -> None:
+        sets.elements = b""
+
+    sets = Sets(somebody_takes_it_out)
+    sets.elements = element(key(1))
+    told = await seen(looker, sets, looks=1 << 62)
+    assert told is not None
+    assert told.targets == [Target("0.0.0.1")]
+    assert (sets.listed, sets.counted) == (2, 1)
 
 
 async def test_what_ends_while_a_set_is_read_is_not_missed(clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import AsyncIterator
 from errno import EBUSY, EINVAL, ENFILE, ENOBUFS, ENOMEM, EOPNOTSUPP, EPERM, ETIMEDOUT
@@ -10,6 +11,8 @@ import pytest
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls import monitor, netlink
+from amiguard.firewalls.conntrack import NFNL_SUBSYS_CTNETLINK, Conntrack
+from amiguard.firewalls.netlink import Netlink
 from amiguard.firewalls.netlinkformat import NFGENMSG, attributes
 from amiguard.firewalls.nftables import Nftables, probe
 from amiguard.firewalls.nftmessages import Kind, TableFlag
@@ -18,6 +21,8 @@ from amiguard.model import Ban, Reason, Target
 from tests.unit.firewalls.fakekernel import FakeKernel, Refusal, takes_all
 
 NFTA_TABLE_FLAGS = 2
+DESTROYTABLE = 26
+"""The first of the messages that delete what may be missing (Linux 6.3)."""
 BAN = Ban(Target("192.0.2.1"), 0, None, Reason.MANUAL)
 
 
@@ -79,6 +84,20 @@ async def test_no_message_is_sent_that_only_new_kernels_know(kernel: FakeKernel)
     await firewall.allow([Target("192.0.2.0/24")])
     await firewall.close()
     assert max(kind for kind, _ in kernel.done) <= Kind.DELOBJ
+    assert max(Kind) < DESTROYTABLE
+
+
+async def test_connections_are_listed_without_a_filter_for_old_kernels_refuse_or_ignore_it(
+    kernel: FakeKernel,
+) -> None:
+    conntrack = Conntrack()
+    conntrack._netlink = Netlink(NFNL_SUBSYS_CTNETLINK)  # not in a thread: the kernel here is on the loop
+    kernel.lists_nothing = EINVAL
+    for target in ("192.0.2.1", "2001:db8::/64"):
+        with pytest.raises(FirewallError, match="this kernel has no nf_conntrack_netlink"):
+            await conntrack.end([Target(target)])
+    assert kernel.asked == [NFGENMSG.pack(family, 0, 0) for family in (socket.AF_INET, socket.AF_INET6)]
+    await conntrack.close()
 
 
 @pytest.mark.parametrize(
