@@ -33,7 +33,9 @@ def lapi(place: Stage, tmp_path: Path) -> Iterator[CrowdSec]:
         yield one
 
 
-async def test_whom_crowdsec_bans_is_dropped_until_it_lets_him_go(place: Stage, lapi: CrowdSec) -> None:
+@pytest.mark.parametrize("firewall", ["nftables", "ipset"])
+async def test_whom_crowdsec_bans_is_dropped_until_it_lets_him_go(place: Stage, lapi: CrowdSec, firewall: str) -> None:
+    place.site.settings["FIREWALL"] = firewall
     lapi.cscli("decisions", "add", "--ip", FOREIGN, "--duration", "1h")
     lapi.cscli("decisions", "add", "--ip", "10.0.0.9", "--duration", "1h")
     daemon = await place.site.up()
