@@ -51,6 +51,9 @@ SUSPECTING = 2e-5
 RENEWAL = 24 * 3600 * 1000
 """Milliseconds after which time-outs are set anew that are shorter than their bans: ipset takes no longer ones."""
 
+RENEWED_AT_ONCE = 1_000
+"""Bans whose time-outs are set anew in one message."""
+
 SOON = 2
 """Seconds before its end in which an element that is gone is no surprise."""
 
@@ -174,8 +177,7 @@ class Watching:
             now = self._now()
             if self._overlong and now - self._renewed > RENEWAL:
                 self._renewed = now
-                overlong, self._overlong = list(self._overlong.values()), {}
-                await ban(overlong, now)
+                await self._renew(ban, now)
             self.looks += 1
             await self._pause()
         raise FirewallError("the sets are no longer looked at")
@@ -195,6 +197,13 @@ class Watching:
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+    async def _renew(self, ban: Callable[[Sequence[Ban], Timestamp], Awaitable[None]], now: Timestamp) -> None:
+        """Set time-outs anew, one message at a time: between two of them any ban may be lifted."""
+        targets = list(self._overlong)
+        for begin in range(0, len(targets), RENEWED_AT_ONCE):
+            part = targets[begin : begin + RENEWED_AT_ONCE]
+            await ban([self._overlong.pop(target) for target in part if target in self._overlong], now)
 
     async def _look_at(self, name: str) -> Interference | None:
         """Look at a set in the way that is due; what was found, or None: all is well."""

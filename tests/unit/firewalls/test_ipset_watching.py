@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -17,6 +17,7 @@ from amiguard.model import Ban, Reason, Target, Timestamp
 from amiguard.ports import Interference
 from tests.lab.waiting import until
 
+Renewing = Callable[[Sequence[Ban], Timestamp], Awaitable[None]]
 SET, ALLOW = "amiguard4", "amiguard4-allow"
 
 
@@ -72,15 +73,18 @@ def put(looker: Watching, name: str, number: int, clock: Clock, seconds: int | N
     looker.put(name, [(key(number), Ban(Target(f"0.0.0.{number}"), clock(), end, Reason.MANUAL))], clock())
 
 
-async def seen(looker: Watching, sets: Sets, looks: int = 3) -> Interference | None:
+async def nothing_is_to_be_renewed(_bans: Sequence[Ban], _now: Timestamp) -> None:
+    raise AssertionError
+
+
+async def seen(
+    looker: Watching, sets: Sets, looks: int = 3, ban: Renewing = nothing_is_to_be_renewed
+) -> Interference | None:
     """Return what is seen in so many looks; None: nothing."""
     looker._netlink = sets  # type: ignore[assignment]
 
     async def intact() -> bool:
         return True
-
-    async def ban(_bans: Sequence[Ban], _now: Timestamp) -> None:
-        raise AssertionError("nothing is to be renewed")
 
     looking = asyncio.create_task(looker.interference(intact, ban))
     try:
@@ -166,3 +170,23 @@ async def test_an_end_in_a_list_that_is_heard_of_late_is_not_put_off(clock: Cloc
         clock.now += 120_000
         looker.recall(SET, key(1), 100)
     assert await seen(looker, Sets(lambda: None)) is None
+
+
+async def test_a_ban_that_is_lifted_while_others_are_renewed_is_not_put_back(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "RENEWAL", 0)
+    monkeypatch.setattr(watching, "RENEWED_AT_ONCE", 1)
+    looker = Watching(ListHoldings())
+    for number in (1, 2, 3):
+        put(looker, SET, number, clock, seconds=10**9)
+    renewed: list[Target] = []
+
+    async def ban(bans: Sequence[Ban], _now: Timestamp) -> None:
+        renewed.extend(one.target for one in bans)
+        looker.lift(Target("0.0.0.2"))
+
+    sets = Sets(lambda: None)
+    sets.elements = b"".join(element(key(number)) for number in (1, 2, 3))
+    assert await seen(looker, sets, ban=ban) is None
+    assert renewed == ["0.0.0.1", "0.0.0.3"]
