@@ -15,6 +15,7 @@ ALERTS = (
     Action.LOG_OPENED,
     Action.ACCOUNT_UNDER_ATTACK,
     Action.SUSPECTED_COMPROMISE,
+    Action.PHONE_FAILING,
 )
 """What is alerted of: counted from 0 on, for who looks at the difference misses a count that begins with 1."""
 
