@@ -22,8 +22,8 @@ from tests.lab.guessing import attacker, attempt, attempts
 from tests.lab.stage import Stage, stage
 
 PORT = 9180
-ROUNDS = 7
-BANS = 300
+ROUNDS = 5
+BANS = 1_000
 """Measured in a round without the crowd, and again with it."""
 
 FLOOD = 50

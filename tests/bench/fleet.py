@@ -22,12 +22,13 @@ from amiguard.model import Address, Ban, Evidence, Failure, Origin, Reason, Targ
 from amiguard.nodes import Crowd, Exempted, Observation, Shared, Totals
 from tests.bench.table import Figure, quantiles
 from tests.lab.fleet import kernels, settings
+from tests.lab.guessing import attacker
 from tests.lab.journal import RecordingJournal, SilentJournal
 from tests.lab.redis import Redis
 from tests.lab.waiting import until
 from tests.lab.world import POLICY, attack
 
-NODES, BANS = 20, 100
+NODES, BANS = 20, 500
 
 MANY = 1_000
 FAILURES = 500
@@ -69,12 +70,12 @@ async def real_kernels() -> list[Figure]:
     watches = [Stopwatch() for _ in range(NODES)]
     async with running() as server, kernels(server.url, NODES, watches) as members:
         for number in range(BANS):
-            address, first = f"198.51.100.{number}", number % NODES
+            address, first = attacker(number), number % NODES
             began = time.perf_counter()
             attack(members[first].guard, address)
             await until(lambda address=address: all(address in one.at for one in watches))  # type: ignore[misc]
             taken += [one.at[address] - began for place, one in enumerate(watches) if place != first]
-        assert all("198.51.100.99" in one.listed() for one in members)
+        assert all(attacker(BANS - 1) in one.listed() for one in members)
     return quantiles(f"fifth failure on one of {NODES} nodes → kernels of the others", taken, p99=50)
 
 
