@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 ALONE = 1.0
-CROWD = 49.0
+CROWD = 9.0
 """How long the loop is left alone after an answer, in times of what it took: while one connection asks, and while
 several do in turn."""
 
@@ -24,7 +24,7 @@ DEBT = 0.002
 
 
 class Pacer:
-    """Lets in one request after the other; leaves the loop at least half of its time, in a crowd all but a fiftieth."""
+    """Lets requests in one after the other, and leaves the loop at least half of its time, in a crowd nine tenths."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
