@@ -52,7 +52,7 @@ test: root test-tools lint
 	@$(RUN) -m pytest -q -n 4 $(TEST_BY_TEST)
 	@$(HEADING) 'pytest: real kernels and servers'
 	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "$(BRIEF) and not alone" $(FILE_BY_FILE) --durations=5 --durations-min=1
-	@$(HEADING) 'pytest: what is held to a time, with nothing beside it'
+	@$(HEADING) 'pytest: what bears nothing beside it'
 	@$(RUN) -m pytest -q -m alone tests/netns
 
 demo: root demo-tools $(READY)

@@ -19,7 +19,7 @@ from tests.lab.waiting import until
 from tests.netns.protecting import guarding, now, protecting
 from tests.netns.wire import PORT, SERVERS, V4, V6, Wire, ban, sources_of
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.alone]  # both processors send packets, and the kernel gets to nothing else
 
 ENOUGH = 1_000_000
 ROUNDS = 10
