@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from amiguard import __version__
 from amiguard.clock import steady_clock
+from amiguard.collector import collect_rarely, collector_paused, keep
 from amiguard.control.server import ControlServer
 from amiguard.control.stream import Stream
 from amiguard.errors import ControlError, FirewallError, SettingsError
@@ -24,7 +24,6 @@ from amiguard.parts import Parts
 from amiguard.ports import Clock, NoticeKind, Notifier, Position
 from amiguard.reloading import Reloading
 from amiguard.settings.policy import policy_of
-from amiguard.stores.sqlite import collector_paused
 from amiguard.systemd import feed_watchdog, notify, notify_reloading
 from amiguard.wiring import control_settings, firewall_of, fleet_of, metrics_of, store_of
 
@@ -132,7 +131,7 @@ class Daemon:
         try:
             with collector_paused():
                 positions = await self._guard.start()
-            gc.freeze()  # or each of its full rounds would walk over all that was imported and restored
+            keep()
             self._guard.notify(NoticeKind.START, self._words())
             try:
                 await self._run(positions)
@@ -192,6 +191,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._guard.run())
                 tasks.create_task(feed_watchdog())
+                tasks.create_task(collect_rarely())
                 parts.start(tasks)
                 tasks.create_task(self._reload_when_asked())
                 tasks.create_task(_raise_when(stopping))

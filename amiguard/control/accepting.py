@@ -1,4 +1,4 @@
-"""Takes connections in: a few in a step of the loop, and over TCP no more than a crowd may cost."""
+"""Takes connections in: one in a step of the loop, and over TCP no more than a crowd may cost."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from collections.abc import Callable
 
 from amiguard.eventloop import defer
 
-AT_ONCE = 5
-"""Connections in one step of the loop: each costs it 25 µs there."""
-
 COST = 0.0002
 """Seconds of the loop that a connection takes which comes and goes."""
 
-REST = 9
-"""How long nobody is let in, in times of that: connections take at most a tenth of the loop."""
+REST = 49
+"""How long nobody is let in, in times of that: connections take at most a fiftieth of the loop."""
 
-DEBT = 0.5
-"""Seconds of rest that may be owed: some 270 connections at once are no crowd that comes and goes."""
+DEBT = 2.5
+"""Seconds of rest that may be owed: some 250 connections at once are no crowd that comes and goes."""
 
 PAUSE = 0.01
 """Seconds for which nobody is let in once that is reached."""
@@ -57,17 +54,16 @@ class Acceptor:
         self._timer = self._loop.call_later(seconds, self._listen)
 
     def _accept(self) -> None:
-        for _ in range(AT_ONCE):
-            try:
-                connection, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                message = "socket.accept() out of system resource"
-                self._loop.call_exception_handler({"message": message, "exception": error})
-                self._rest(AGAIN)
-                return
-            self._take_in(connection)
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            message = "socket.accept() out of system resource"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+            self._rest(AGAIN)
+            return
+        self._take_in(connection)
         if self._free_at - self._loop.time() > DEBT:
             self._rest(PAUSE)
 

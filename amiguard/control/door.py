@@ -6,12 +6,12 @@ bans wait for it no longer than the interpreter takes to switch."""
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from amiguard.collector import keep
 from amiguard.journal import Action, Journal
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Door:
     async def _open(self, listener: socket.socket) -> None:
         try:
             service = await self._made()
-            gc.freeze()  # as after the start: nothing of a library is ever freed
+            keep()
             await service.start(listener)
         except BaseException:
             listener.close()

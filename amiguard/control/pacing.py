@@ -8,10 +8,9 @@ import time
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-ALONE = 1.0
-CROWD = 9.0
-"""How long the loop is left alone after an answer, in times of what it took: while one connection asks, and while
-several do in turn."""
+ALONE, FEW, MANY = 1, 9, 49
+"""How long the loop is left alone after an answer, in times of what it took: while one connection asks, while several
+do in turn, as a browser does, and while that many or more wait. Between these two it is their number."""
 
 OVERHEAD = 0.0002
 """Seconds that aiohttp takes for a request, before and after our part of it."""
@@ -24,23 +23,28 @@ DEBT = 0.002
 
 
 class Pacer:
-    """Lets requests in one after the other, and leaves the loop at least half of its time, in a crowd nine tenths."""
+    """Lets in one request after the other, and leaves the loop half of its time: the more ask, the more."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._last: object = None
+        self._waiting = 0
         self._rest = ALONE
         self._free_at = 0.0
 
     async def turn(self, connection: object) -> None:
         """Wait until it is this connection's turn."""
-        async with self._turn:
-            delay = self._free_at - time.monotonic()
-            if delay > DEBT:
-                await asyncio.sleep(delay)
-            self._rest = ALONE if connection is self._last else CROWD
-            self._last = connection
-            self.spent(OVERHEAD)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                delay = self._free_at - time.monotonic()
+                if delay > DEBT:
+                    await asyncio.sleep(delay)
+                self._rest = ALONE if connection is self._last else min(max(FEW, self._waiting), MANY)
+                self._last = connection
+                self.spent(OVERHEAD)
+        finally:
+            self._waiting -= 1
 
     def spent(self, seconds: float) -> None:
         """Note how long an answer took."""

@@ -19,8 +19,8 @@ TICK = 0.2
 MOST = 50
 """Lines that are told a tick; the others are counted. Whoever needs each of them reads the log."""
 
-GROUPS = 10
-"""The watchers are woken in so many groups, one after the other until the next tick: all at once would stop the loop
+GROUPS = 50
+"""The watchers are woken in so many groups, one after the other until the next tick: many at once would stop the loop
 for milliseconds."""
 
 RECENT = 200

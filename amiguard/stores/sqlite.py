@@ -8,17 +8,16 @@ these seconds with an fsync for each batch, on the disk where Asterisk records c
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
+from amiguard.collector import collector_paused
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
 from amiguard.model import Allowed, AllowOrigin, Ban, Phone, Target, Timestamp
@@ -258,15 +257,3 @@ async def answer(connection: aiosqlite.Connection, sql: str, values: Sequence[ob
     """Return the one row that a query answers with."""
     [row] = await connection.execute_fetchall(sql, values)
     return row
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Spare the garbage collector from walking over every new ban again and again: it doubles the time of a load."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
