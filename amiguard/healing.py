@@ -9,6 +9,7 @@ from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
 from amiguard.journal import Action, Journal
 from amiguard.ports import Clock, Firewall, Interference
+from amiguard.retry import Retry
 
 AT_ONCE = 20
 """Repairs within `QUARREL` that are made at once; then each waits, for another program answers with its own."""
@@ -16,11 +17,11 @@ AT_ONCE = 20
 QUARREL = 10_000
 """Milliseconds."""
 
-FIRST = 0.05
-"""Seconds to the second try where the kernel refuses, doubled each time up to `BREATH`."""
-
 BREATH = 1.0
 """Seconds between two repairs in a quarrel."""
+
+RETRY = (0.05, 1.0)
+"""Seconds between tries while the kernel refuses: first and longest, doubled each time, with jitter."""
 
 
 class Healing:
@@ -46,10 +47,10 @@ class Healing:
                 await asyncio.sleep(BREATH)
 
     async def _undo(self, seen: Interference, firewall: Firewall) -> None:
-        delay = FIRST
+        retry, told = Retry(*RETRY), False
         while not await self._enforcement.undo(seen, firewall):
-            if delay == FIRST:
+            if not told:
                 why = self._enforcement.failing
                 self._journal.write(Action.FIREWALL_FAILED, f"{seen.what}, and can't be put back yet: {why}")
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, BREATH)
+                told = True
+            await asyncio.sleep(retry.next())

@@ -39,9 +39,10 @@ class AmiSettings:
     """After this time without `read=security` we log in anew: Asterisk reads permissions only at a login."""
     ping_interval: float = 10
     ping_timeout: float = 5
-    backoff: tuple[float, float] = (0.5, 30)
-    refused_backoff: tuple[float, float] = (30, 300)
-    """Slow, for each refused login is itself a security event against us."""
+    retry: tuple[float, float] = (1, 20)
+    """First and longest wait before a lost connection is made again."""
+    refused_retry: tuple[float, float] = (60, 300)
+    """The same after a refused login; slow, for each is itself a security event against us."""
 
     def __post_init__(self) -> None:
         problems = []

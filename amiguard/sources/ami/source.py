@@ -11,11 +11,11 @@ from amiguard.errors import LoginRefused, SourceError
 from amiguard.journal import Action, Journal
 from amiguard.model import Timestamp
 from amiguard.ports import Clock, Position
+from amiguard.retry import Retry
 from amiguard.sources.ami.connection import connect, deaf, hears, login, ping
 from amiguard.sources.ami.intake import AmiIntake
 from amiguard.sources.ami.protocol import AmiProtocol
 from amiguard.sources.ami.settings import AmiSettings
-from amiguard.sources.backoff import Backoff
 
 
 class AmiSource:
@@ -37,8 +37,8 @@ class AmiSource:
         self._clock = clock
         self._ask = ask
         self.intake = AmiIntake(settings.username, sink, journal, clock)
-        self._lost = Backoff(*settings.backoff)
-        self._refused = Backoff(*settings.refused_backoff)
+        self._lost = Retry(*settings.retry)
+        self._refused = Retry(*settings.refused_retry)
         self._since: Timestamp | None = None
         self._reconnects = 0
         self._last_error = ""

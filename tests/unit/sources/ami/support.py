@@ -32,8 +32,8 @@ def quick(server: FakeAmi, **changes: Any) -> AmiSettings:
         "deaf_retry": 0.2,
         "ping_interval": 0.05,
         "ping_timeout": 0.3,
-        "backoff": (0.01, 0.04),
-        "refused_backoff": (0.2, 0.4),
+        "retry": (0.02, 0.04),
+        "refused_retry": (0.4, 0.8),
     }
     return AmiSettings(**(values | changes))
 

@@ -110,7 +110,7 @@ async def test_while_waiting_for(script: Script, phase: str) -> None:
 async def test_while_waiting_for_the_next_try() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
-        settings = AmiSettings(port=reserved.getsockname()[1], username="amiguard", secret=SECRET, backoff=(50, 60))
+        settings = AmiSettings(port=reserved.getsockname()[1], username="amiguard", secret=SECRET, retry=(50, 60))
         async with expect_nothing_left(settings) as work:
             await until(lambda: len(work.journal.of(Action.AMI_LOST)) == 1, what="a refused connection")
             assert "Connection refused" in work.last_error
