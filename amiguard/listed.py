@@ -69,11 +69,10 @@ class Listed:
         """Tell how many networks are named."""
         return sum(len(part.numbers) for part in self.parts.values())
 
-    def until(self, end: Timestamp) -> Listed:
-        """Return the same, with another end for all."""
-        return Listed(
-            {width: Part(part.numbers, array("q", [end]) * len(part.numbers)) for width, part in self.parts.items()}
-        )
+    def renew(self, end: Timestamp) -> None:
+        """Have everybody be named until then."""
+        for part in self.parts.values():
+            part.ends[:] = array("q", [end]) * len(part.numbers)
 
     def copy(self) -> Listed:
         """Return one that goes on naming the same while this one changes."""
@@ -107,7 +106,7 @@ class Listed:
 
     def spare(self, allowed: Iterable[Target], known: Iterable[Address]) -> Iterator[int]:
         """Take out what lies in allowed networks, and whatever holds an address that is known; yield how many each
-        time: the caller may let others work in between."""
+        time: the caller may let others work in between, who may `put`, `take` and `renew`."""
         for target in allowed:
             network = ip_network(target)
             for width, part in list(self.parts.items()):
@@ -118,9 +117,10 @@ class Listed:
                     _cut(part, begin, end)
                     yield end - begin
         for address in known:
-            for _, part, place in list(self._around(address)):
+            around = list(self._around(address))
+            for _, part, place in around:
                 _cut(part, place, place + 1)
-                yield 1
+            yield len(around)
 
     def _around(self, address: Address) -> Iterator[tuple[Width, Part, int]]:
         ip = ip_address(address)

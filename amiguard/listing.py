@@ -80,7 +80,7 @@ class Listing:
         """Have everybody whom a list names be in it until then."""
         entry = self._entries.get(name)
         if entry is not None:
-            entry.listed = entry.listed.until(end)
+            entry.listed.renew(end)
             self._renew(entry)
 
     def forget(self, name: str) -> None:
@@ -147,33 +147,31 @@ class Listing:
     async def _bring(self, name: str, entry: _Entry) -> None:
         """Tell the kernel what is new of one list. Raises FirewallError: then all of it is to be told."""
         lists = self._enforcement.firewall.lists
-        if entry.whole:
-            entry.whole = False
-            try:
-                await self._spare(entry, entry.listed)
+        try:
+            if entry.whole:
+                entry.whole = False
+                await self._spare(entry)
+                if entry.whole:  # another list came meanwhile, of which nobody is spared yet
+                    return
                 await lists.replace(name, entry.listed.copy(), self._clock())
-            except FirewallError:
-                self._renew(entry)
-                raise
-            if not entry.whole:  # else it was replaced meanwhile
-                self._tell(name, entry)
-        while entry.deltas and not entry.whole:
-            try:
+                if not entry.whole:  # else it was replaced meanwhile
+                    self._tell(name, entry)
+            while entry.deltas and not entry.whole:
                 await lists.change(name, entry.deltas[0], self._clock())
-            except FirewallError:
-                self._renew(entry)
-                raise
-            if entry.deltas:  # else all of it was renewed meanwhile
-                entry.deltas.pop(0)
+                if entry.deltas:  # else all of it was renewed meanwhile
+                    entry.deltas.pop(0)
+        except FirewallError:
+            self._renew(entry)
+            raise
         entry.enforced = len(entry.listed)
 
-    async def _spare(self, entry: _Entry, listed: Listed) -> None:
+    async def _spare(self, entry: _Entry) -> None:
         """Take out of a list who is allowed or known here. What the kernel allows it allows anyway."""
         now = self._clock()
         known = {phone.address for phone in self._presence if phone.until > now}
         known |= {address for addresses in self._presence.trunks().values() for address in addresses}
         spared = 0
-        for number, cut in enumerate(listed.spare(self._allowlist.targets(), known)):
+        for number, cut in enumerate(entry.listed.spare(self._allowlist.targets(), known)):
             spared += cut
             if number % STEP == STEP - 1:
                 await asyncio.sleep(0)

@@ -138,8 +138,9 @@ class PlainFeed:
             await asyncio.sleep(0)
         self._digest, self._entries = reading.digest, reading.entries
         self._had = self._put = self._clock()
+        listed.renew(self._end())
         told = {"where": self._source.where} | {why.value: reading.left_out[why] for why in LeftOut}
-        self._taker.replace(self.name, listed.until(self._end()), told)
+        self._taker.replace(self.name, listed, told)
 
     def _keep(self) -> None:
         """Note that the list is as it was."""

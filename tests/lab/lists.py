@@ -18,4 +18,5 @@ def listed(lines: Iterable[str], end: int = FAR) -> Listed:
     into = Listed()
     for _ in reading.ordered(into):
         pass
-    return into.until(end)
+    into.renew(end)
+    return into

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from amiguard.guard import Guard
 from amiguard.journal import Action
-from amiguard.listed import Width
+from amiguard.listed import Listed, Width
 from amiguard.lists import Delta
-from amiguard.model import Address, Phone, Target
+from amiguard.model import Address, Phone, Target, Timestamp
 from amiguard.ports import Interference
 from tests.lab.lists import FAR, listed
 from tests.lab.waiting import until
@@ -14,6 +19,8 @@ from tests.lab.world import ATTACKER, RecordingFirewall, World
 NAMED, NEIGHBOUR, OFFICE = "45.9.9.1", "45.9.9.2", Address(Target("45.9.10.7"))
 LIST = [NAMED, "45.9.10.0/24", "2a00:1::/64"]
 ONE = (Width(4, 32), 0x2D090901)
+CROWD = tuple(f"45.10.{number >> 8}.{number & 255}" for number in range(500))
+"""Allowed addresses: so many that a list is not looked through for them in one step of the loop."""
 
 
 async def test_who_is_named_is_in_the_kernel_and_the_log_says_how_many_once_they_are() -> None:
@@ -108,6 +115,56 @@ async def test_a_list_that_is_stale_names_nobody_and_one_that_is_renewed_goes_on
         guard.listing.forget("voipbl")
         await until(lambda: not world.firewall.lists.names("voipbl", NAMED))
         assert guard.listing.status("voipbl")["entries"] == 0
+
+
+async def test_a_list_that_comes_while_another_is_looked_through_never_names_who_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(allow=CROWD)
+    brought: list[Listed] = []
+    replace = world.firewall.lists.replace
+
+    async def noted(name: str, names: Listed, now: Timestamp) -> None:
+        brought.append(names)
+        await replace(name, names, now)
+
+    monkeypatch.setattr(world.firewall.lists, "replace", noted)
+    async with world.running() as guard:
+        guard.presence.learn(Phone(OFFICE, "100", FAR), world.now)
+        await _half_looked_through(guard)
+        guard.listing.replace("voipbl", listed([OFFICE, NAMED]), {})
+        await until(lambda: guard.listing.status("voipbl") == {"entries": 1, "spared": 1, "waiting": False})
+        assert not any(names.around(OFFICE, 0) for names in brought)
+
+
+async def test_a_list_that_is_renewed_while_it_is_looked_through_has_one_end_for_each_that_it_names() -> None:
+    world = World(allow=CROWD)
+    async with world.running() as guard:
+        await _half_looked_through(guard)
+        guard.listing.renew("voipbl", FAR)
+        await until(lambda: not guard.listing.status("voipbl")["waiting"])
+        held = world.firewall.lists.held["voipbl"]
+        assert [len(part.numbers) for part in held.parts.values()] == [1]
+        assert [list(part.ends) for part in held.parts.values()] == [[FAR]]
+
+
+def test_a_network_that_is_named_between_two_cuts_costs_no_other_its_place() -> None:
+    names = listed([OFFICE, "45.9.10.0/24"])
+    cuts = names.spare([], [OFFICE])
+    next(cuts)
+    names.put(Width(4, 24), 0x2D0909, FAR)
+    list(cuts)
+    assert not names.around(OFFICE, 0)
+    assert names.around(Address(Target(NAMED)), 0)
+
+
+async def _half_looked_through(guard: Guard) -> None:
+    """Return while those who are allowed are being cut out of a list that names them and one more."""
+    names = listed([*CROWD, NEIGHBOUR])
+    guard.listing.replace("voipbl", names, {})
+    while len(names) == len(CROWD) + 1:  # noqa: ASYNC110 -- step by step with the one that cuts
+        await asyncio.sleep(0)
+    assert len(names) > 1
 
 
 def _flushed() -> Interference:
