@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -91,6 +92,28 @@ async def test_who_shows_the_token_may_do_everything_and_is_named_in_the_log(
     assert list(guard.running) == ["192.0.2.1"]
     [line] = journal.of(Action.CONTROL)
     assert str(line.fields["peer"]).startswith("127.0.0.1 port ")
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+@pytest.mark.parametrize(
+    "shown",
+    [f"Bearer {TOKEN}", f"Bearer {TOKEN[:-1]}x", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN * 100}", "Bearer ÿ", "x", ""],
+)
+async def test_nothing_but_the_constant_time_comparison_of_equal_lengths_decides(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, shown: str, *, verdict: bool
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def judge(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return verdict
+
+    monkeypatch.setattr(hmac, "compare_digest", judge)
+    assert await status(http, "GET", BANS, {"Authorization": shown}) == (200 if verdict else 401)
+    [(one, other)] = compared
+    assert len(one) == len(other) == 32
+    assert (one == other) == (shown == f"Bearer {TOKEN}")
+    assert not any(TOKEN.encode() in side for side in (one, other))
 
 
 async def test_health_needs_no_token(http: aiohttp.ClientSession) -> None:
