@@ -24,6 +24,7 @@ from amiguard.ports import Clock, Country, Notifier, Source
 from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.networks import pieces
+from amiguard.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,13 @@ class Administration:
         notifiers: Sequence[Notifier],
         clock: Clock,
         listing: Listing,
+        timeline: Timeline,
         fleet: Fleet | None = None,
     ) -> None:
         self.feeds: list[Feed] = []
         """The lists of others; a reload may name others."""
         self.listing = listing
+        self.timeline = timeline
         self.sources: list[Source] = []
         self.lag = Histogram()
         """How late the event loop was."""

@@ -30,6 +30,7 @@ from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.sentence import Chance
 from amiguard.sharing import Sharing
+from amiguard.timeline import Timeline
 
 STEP = 1_000
 """Bans looked at in one step of the loop."""
@@ -79,6 +80,7 @@ class Guard:
         """Where the edges tell who else is never banned."""
         self.listing = Listing(self._enforcement, self._allowlist, self.presence, journal, clock)
         """Takes what feeds tell."""
+        self._timeline = Timeline(self._judge.counters, self._recorder.record)
         self._sharing = None if fleet is None else self._shared(fleet)
         self._told: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup
@@ -102,6 +104,7 @@ class Guard:
         if self._sharing is None:
             self.exemptions.forsake()
         self.presence.restore(saved.phones, self._clock())
+        self._timeline.restore(saved.minutes, self._clock())
         try:
             await self._enforcement.start(self._allowlist.targets(), saved)
         except FirewallError:
@@ -164,6 +167,7 @@ class Guard:
         while self._enforcement.waiting and await self._enforcement.flush():
             pass
         self._remember_position()
+        self._timeline.note(self._clock())
         await self._recorder.close()
 
     async def free(self) -> None:
@@ -237,6 +241,7 @@ class Guard:
             notifiers=self._notifiers,
             clock=self._clock,
             listing=self.listing,
+            timeline=self._timeline,
             fleet=fleet,
         )
 
@@ -252,6 +257,7 @@ class Guard:
                 self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
             if number % ROUND == 0:
                 self._remember_position()
+                self._timeline.note(self._clock())
                 for action, text in self._outages.look([source.status() for source in self.sources], self._clock()):
                     self.alert.post(action, text)
                 await self._enforcement.count()
@@ -284,5 +290,6 @@ class Guard:
         self.exemptions.adopt(saved.allowed, saved.names)
         self.restored()
         self.presence.restore(saved.phones, self._clock())
+        self._timeline.restore(saved.minutes, self._clock())
         bans = [ban for ban in saved.bans if not self._allowlist.holds(ban.target)]
         self._enforcement.restore(dataclasses.replace(saved, bans=bans))

@@ -167,6 +167,23 @@ class Drops(NamedTuple):
     bytes: int
 
 
+MINUTE = 60_000
+MINUTES = 24 * 60
+
+
+class Minute(NamedTuple):
+    """What happened in the minute that began `at`."""
+
+    at: Timestamp
+    failures: int
+    bans: int
+
+    @property
+    def place(self) -> int:
+        """Which minute of the day it is; each day's takes the place of the one before."""
+        return self.at // MINUTE % MINUTES
+
+
 class PortRange(NamedTuple):
     """Ports of this server, from `first` to `last`, both included."""
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from amiguard.journal import Action
 from amiguard.lists import Lists
-from amiguard.model import Allowed, Ban, Drops, Phone, Target, Timestamp
+from amiguard.model import Allowed, Ban, Drops, Minute, Phone, Target, Timestamp
 
 Clock = Callable[[], Timestamp]
 """Tells now. One clock is made at the top (`daemon.py`) and handed down."""
@@ -137,6 +137,8 @@ class Saved:
     """What an administrator allowed while amiguard ran."""
     phones: Sequence[Phone] = ()
     names: Sequence[Resolved] = ()
+    minutes: Sequence[Minute] = ()
+    """What happened within the last day."""
 
 
 class Ending(StrEnum):
@@ -170,7 +172,7 @@ class Resolved:
     addresses: tuple[Target, ...]
 
 
-Change = Ban | Ended | Position | Allowed | Disallowed | Resolved | Phone
+Change = Ban | Ended | Position | Allowed | Disallowed | Resolved | Phone | Minute
 
 
 class Store(Protocol):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.model import Allowed, Phone
+from amiguard.model import Allowed, Minute, Phone
 from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Resolved, Saved, Store, Successor
 from amiguard.retry import Retry
 
@@ -162,6 +162,8 @@ def _subject(change: Change) -> tuple[str, str]:
         return "position", change.path
     if isinstance(change, Resolved):
         return "name", change.name
+    if isinstance(change, Minute):
+        return "minute", str(change.place)
     if isinstance(change, Phone):
         return "phone", f"{change.address} {change.account}"
     return "allowed" if isinstance(change, Allowed | Disallowed) else "ban", change.target

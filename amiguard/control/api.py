@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from aiohttp import web
 
 from amiguard.control.audit import Audit
@@ -18,7 +16,6 @@ from amiguard.control.routes.offenders import OffenderRoutes
 from amiguard.control.routes.reload import ReloadRoutes
 from amiguard.control.service import Service
 from amiguard.control.stream import Stream
-from amiguard.control.timeline import Minute
 from amiguard.control.token import Token
 from amiguard.journal import Journal
 from amiguard.ports import Clock
@@ -33,7 +30,6 @@ class Api:
         journal: Journal,
         clock: Clock,
         stream: Stream,
-        minutes: Callable[[], Sequence[Minute]],
         *,
         reload: Reload | None,
         metrics: Metrics | None,
@@ -47,7 +43,7 @@ class Api:
             *BanRoutes(controlled, audit, clock, patience).table(),
             *AllowRoutes(controlled, audit, clock, patience).table(),
             *OffenderRoutes(controlled).table(),
-            *EventRoutes(stream, minutes).table(),
+            *EventRoutes(stream, controlled, clock).table(),
             *DocumentRoutes().table(),
             *([] if reload is None else ReloadRoutes(reload, audit).table()),
         ]

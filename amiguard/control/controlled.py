@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from amiguard.model import Address, Allowed, Ban, Drops, Target
+from amiguard.timeline import Timeline
 
 Reload = Callable[[], Awaitable[Sequence[str]]]
 """Takes over changed settings, and returns which. Raises SettingsError: one is wrong, and all the old ones stay."""
@@ -20,6 +21,10 @@ class Controlled(Protocol):
     @property
     def default_bantime(self) -> int | None:
         """How long a ban lasts when nobody says, in milliseconds; None = permanent."""
+
+    @property
+    def timeline(self) -> Timeline:
+        """What happened over the last day."""
 
     def status(self) -> dict[str, object]:
         """Return how it goes, JSON-able; `ready` is a bool."""

@@ -6,12 +6,11 @@ not there, 405 not that method, 408 too slow, 409 would hit who is allowed or kn
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from amiguard.control.controlled import Controlled, Metrics, Reload
 from amiguard.control.door import Door
@@ -19,7 +18,6 @@ from amiguard.control.listening import listen, regrouped, share
 from amiguard.control.settings import ControlSettings
 from amiguard.control.stream import Stream
 from amiguard.control.tcp import TcpDoor
-from amiguard.control.timeline import Minute, Timeline
 from amiguard.control.token import Token
 from amiguard.errors import ControlError
 from amiguard.journal import Action, Journal
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """Seconds that a client gets for its first request's head, and again for a request's body."""
-
-SAMPLE = 10.0
-"""Seconds between two looks at the totals."""
 
 
 class ControlServer:
@@ -61,13 +56,11 @@ class ControlServer:
         self._reload = reload
         self._metrics = metrics
         self._patience = patience
-        self._timeline = Timeline()
         self._unix = Door(self._service, journal)
         self._tcp = TcpDoor(lambda token: Door(partial(self._service, token), journal))
         self._inode = 0
         self._problem = ""
         """Why the group may not use the socket; empty where it may."""
-        self._sampling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the socket, and the TCP port where there is one, and serve.
@@ -88,7 +81,6 @@ class ControlServer:
         self._unix.start(listener)
         await self._tcp.change(http, self._settings.token, tcp)
         self._tell()
-        self._sampling = asyncio.get_running_loop().create_task(self._sample())
 
     @asynccontextmanager
     async def changing(self, settings: ControlSettings) -> AsyncIterator[None]:
@@ -127,17 +119,8 @@ class ControlServer:
             pass
         self._inode = 0
         self._stream.close()
-        if self._sampling is not None:
-            self._sampling.cancel()
         await self._unix.close()
         await self._tcp.close()
-
-    def minutes(self) -> Sequence[Minute]:
-        """Return the timeline, up to now."""
-        totals = cast("Mapping[str, int]", self._controlled.status().get("totals", {}))
-        now = self._clock()
-        self._timeline.note(now, totals.get("failures", 0), totals.get("bans", 0))
-        return self._timeline.minutes(now)
 
     @cached_property
     def api(self) -> Api:
@@ -149,7 +132,6 @@ class ControlServer:
             self._journal,
             self._clock,
             self._stream,
-            self.minutes,
             reload=self._reload,
             metrics=self._metrics,
             patience=self._patience,
@@ -167,8 +149,3 @@ class ControlServer:
             group="" if problem else self._settings.group,
             http="" if http is None else f"{http.host} port {http.port}",
         )
-
-    async def _sample(self) -> None:
-        while True:
-            self.minutes()
-            await asyncio.sleep(SAMPLE)

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from amiguard.model import Ban, Evidence, Origin, Reason, Target, Timestamp, network_of
+from amiguard.model import Ban, Evidence, Minute, Origin, Reason, Target, Timestamp, network_of
 from amiguard.ports import Position
 
 Row = tuple[str | int | None, ...]
@@ -122,6 +122,11 @@ def _signed(number: int) -> int:
 def times_of(rows: Iterable[Sequence[Any]]) -> dict[Target, tuple[Timestamp, ...]]:
     """Return the times that `schema.LOAD_TIMES` found. Raises ValueError: a row holds what amiguard never writes."""
     return {target: tuple(of_type(list_in(times), int)) for target, times in rows}
+
+
+def minutes_of(rows: Iterable[Sequence[Any]]) -> list[Minute]:
+    """Return the minutes that `schema.LOAD_MINUTES` found. Raises ValueError: one holds what amiguard never writes."""
+    return [Minute(*of_type(row, int)) for row in rows]
 
 
 def list_in(text: str) -> list[Any]:

@@ -67,6 +67,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # which node of the fleet told of it; empty: an administrator of this one
         "ALTER TABLE allowed ADD COLUMN node TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        """CREATE TABLE minutes ( -- what happened within the last day
+            place    INTEGER PRIMARY KEY, -- which minute of the day: there are never more rows than that
+            at       INTEGER NOT NULL,
+            failures INTEGER NOT NULL,
+            bans     INTEGER NOT NULL
+        )""",
+    ),
 )
 """One entry a version of the layout: `user_version` counts how many of them a database has had."""
 
@@ -100,6 +108,10 @@ END_PHONE = "DELETE FROM phones WHERE address = ? AND account = ?"
 LOAD_PHONES = "SELECT address, account, until FROM phones ORDER BY until"
 
 FORGET_PHONES = "DELETE FROM phones WHERE until <= ?"
+
+SAVE_MINUTE = "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?)"
+
+LOAD_MINUTES = "SELECT at, failures, bans FROM minutes WHERE at > ?"
 
 SAVE_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)"
 

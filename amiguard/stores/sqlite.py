@@ -20,13 +20,13 @@ import aiosqlite
 from amiguard.collector import collector_paused
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.model import Allowed, AllowOrigin, Ban, Phone, Target, Timestamp
+from amiguard.model import Allowed, AllowOrigin, Ban, Minute, Phone, Target, Timestamp
 from amiguard.policy import RECIDIVE_FINDTIME
 from amiguard.ports import Change, Disallowed, Ended, Position, Resolved, Saved
 from amiguard.stores import schema
 from amiguard.stores.copying import copy
 from amiguard.stores.faults import explained
-from amiguard.stores.rows import Row, bans_of, list_in, of_type, position_of, position_row, row_of, times_of
+from amiguard.stores.rows import Row, bans_of, list_in, minutes_of, of_type, position_of, position_row, row_of, times_of
 
 DAY = 24 * 3600 * 1000
 
@@ -197,7 +197,9 @@ async def prepare(
             Resolved(name, tuple(map(Target, of_type(list_in(addresses), str))))
             for name, addresses in await connection.execute_fetchall(schema.LOAD_NAMES)
         ]
-        return ended, Saved(bans, dict(zip(targets, counts, strict=True)), known, positions, allowed, phones, names)
+        minutes = minutes_of(await connection.execute_fetchall(schema.LOAD_MINUTES, (now - DAY,)))
+        history = dict(zip(targets, counts, strict=True))
+        return ended, Saved(bans, history, known, positions, allowed, phones, names, minutes)
 
 
 async def load_bans(connection: aiosqlite.Connection) -> list[Ban]:
@@ -234,6 +236,8 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
             yield schema.COUNT_BAN, [{"target": ban.target, "since": ban.since} for ban in bans]
         elif kind is Position:
             yield schema.SAVE_POSITION, [position_row(change) for change in group if isinstance(change, Position)]
+        elif kind is Minute:
+            yield schema.SAVE_MINUTE, [(change.place, *change) for change in group if isinstance(change, Minute)]
         elif kind is Phone:
             last = {phone[:2]: phone for phone in group if isinstance(phone, Phone)}
             yield schema.END_PHONE, list(last)

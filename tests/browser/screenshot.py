@@ -48,7 +48,6 @@ class Day(FakeGuard):
 
     def __init__(self, now: int) -> None:
         super().__init__()
-        self.decided = 0
         for address, ago, reason, failures, accounts, transport, packets in reversed(BANS):
             since = now - ago * MINUTE
             target = Target(address)
@@ -89,7 +88,7 @@ class Day(FakeGuard):
             "bans": {"active": len(self.running), "waiting": 0},
             "jail": {"tracked": 41},
             "dropped": {"packets": 1_284_551, "bytes": 539_511_420},
-            "totals": {"failures": self.failures, "bans": self.decided},
+            "totals": {"failures": self.counters.failures, "bans": self.counters.bans},
         }
 
 
@@ -105,9 +104,9 @@ async def main() -> None:
         for minute in range(DAY):
             moment += MINUTE
             night = 1 + 5 * (minute // 60 in {14, 15, 16, 20})
-            guard.failures += max(0, int(chance.gauss(0.6, 1.4) * night))
-            guard.decided += chance.random() < 0.012 * night
-            server.minutes()
+            guard.counters.failures += max(0, int(chance.gauss(0.6, 1.4) * night))
+            guard.counters.bans += chance.random() < 0.012 * night
+            guard.timeline.note(moment)
         tell(journal, guard, moment)
         await server.start()
         async with async_playwright() as playwright:

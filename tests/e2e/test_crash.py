@@ -6,7 +6,9 @@ import asyncio
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.lab.daemon import Daemon
@@ -40,6 +42,29 @@ async def test_kill_9_in_a_flood_lets_nobody_back_in_and_bans_nobody_twice(place
     await until(lambda: set(place.site.kernel()) == set(ATTACKERS), timeout=20, what="all are banned")
     await idle(again)
     assert Counter(acknowledged + again.banned()).most_common(1)[0][1] == 1
+
+
+async def test_kill_9_takes_nothing_from_the_plot_of_the_last_day_and_another_life_adds_to_it(place: Stage) -> None:
+    daemon = await place.site.up()
+    await place.guess(*ATTACKERS[:3], times=5)
+    await daemon.told("ban", 3)
+    before = await plotted(place, failures=15, bans=3)
+    with closing(sqlite3.connect(place.site.database)) as database:
+
+        async def is_written() -> bool:
+            return bool(database.execute("SELECT total(failures), total(bans) FROM minutes").fetchone() == (15, 3))
+
+        await until(is_written, timeout=15, what="the plot is in the database")
+    daemon.kill()
+
+    again = await place.site.up()
+    await again.told("ami-connected")
+    assert await minutes_of(place) == before
+    await place.guess(ATTACKERS[3], times=5)
+    await plotted(place, failures=20, bans=4)
+    assert await again.stop() == 0
+    await place.site.up()
+    await plotted(place, failures=20, bans=4)
 
 
 async def test_after_a_reboot_every_ban_is_back_before_the_first_event(place: Stage) -> None:
@@ -108,6 +133,25 @@ async def test_a_ban_that_kill_9_catches_before_the_database_is_known_again_and_
     third = await place.site.up()
     assert [ban["address"] async for ban in third.control.bans()] == [ATTACKERS[0]]
     assert third.lines("bans-adopted") == []
+
+
+async def minutes_of(place: Stage) -> list[dict[str, Any]]:
+    """Return what the page plots."""
+    http = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(place.site.folder / "control.sock")))
+    async with http, http.get("http://amiguard/api/v1/timeline") as answer:
+        told = await answer.json()
+        return list(told["minutes"])
+
+
+async def plotted(place: Stage, **totals: int) -> list[dict[str, Any]]:
+    """Return what the page plots once it adds up to this."""
+
+    async def adds_up() -> bool:
+        minutes = await minutes_of(place)
+        return {name: sum(minute[name] for minute in minutes) for name in totals} == totals
+
+    await until(adds_up, what=f"the plot tells of {totals}")
+    return await minutes_of(place)
 
 
 async def idle(daemon: Daemon) -> None:

@@ -434,5 +434,5 @@ async def test_how_far_the_log_was_read_is_stored_after_the_bans_that_it_led_to(
     attack(guard)
     await guard.close()
 
-    assert [type(change).__name__ for change in world.store.changes] == ["Ban", "Position"]
+    assert [type(change).__name__ for change in world.store.changes] == ["Ban", "Position", "Minute"]
     assert world.store.changes[1] == position

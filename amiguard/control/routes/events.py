@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
 from amiguard.answers import iso
+from amiguard.control.controlled import Controlled
 from amiguard.control.requests import read_after
 from amiguard.control.stream import Stream, Watcher
-from amiguard.control.timeline import Minute
+from amiguard.ports import Clock
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent: it shows who is gone."""
@@ -31,9 +31,10 @@ async def end_streams(app: web.Application) -> None:
 class EventRoutes:
     """What happens."""
 
-    def __init__(self, stream: Stream, timeline: Callable[[], Sequence[Minute]]) -> None:
+    def __init__(self, stream: Stream, controlled: Controlled, clock: Clock) -> None:
         self._stream = stream
-        self._timeline = timeline
+        self._controlled = controlled
+        self._clock = clock
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -58,7 +59,8 @@ class EventRoutes:
         return response
 
     async def _minutes(self, _: web.Request) -> web.Response:
-        told = [{"at": iso(one.at), "failures": one.failures, "bans": one.bans} for one in self._timeline()]
+        minutes = self._controlled.timeline.minutes(self._clock())
+        told = [{"at": iso(one.at), "failures": one.failures, "bans": one.bans} for one in minutes]
         return web.json_response({"minutes": told})
 
 

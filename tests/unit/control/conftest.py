@@ -14,7 +14,9 @@ from amiguard.control.settings import ControlSettings
 from amiguard.control.stream import Stream
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.journal import Journal
+from amiguard.judge import Counters
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Origin, Reason, Target
+from amiguard.timeline import Timeline
 from tests.lab.journal import RecordingJournal
 
 NOW = 1_800_000_000_000
@@ -33,14 +35,15 @@ class FakeGuard:
         self.exempt: dict[Target, Allowed] = {}
         self.counted: dict[Target, Drops] = {}
         self.placed: dict[Target, str] = {}
-        self.failures = 0
+        self.counters = Counters()
+        self.timeline = Timeline(self.counters)
         self.ready = True
 
     def status(self) -> dict[str, object]:
         return {
             "ready": self.ready,
             "bans": {"active": len(self.running)},
-            "totals": {"failures": self.failures, "bans": len(self.running)},
+            "totals": {"failures": self.counters.failures, "bans": self.counters.bans},
             "sources": [{"name": "ami", "up": self.ready}],
         }
 

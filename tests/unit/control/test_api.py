@@ -267,7 +267,7 @@ async def test_a_listing_that_was_forgotten_has_to_be_begun_anew(http: aiohttp.C
 async def test_the_timeline_tells_what_each_minute_added(
     path: Path, guard: FakeGuard, journal: RecordingJournal
 ) -> None:
-    guard.failures = 7
+    guard.counters.failures = 7
     server = serving(path, guard, journal)
     await server.start()
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as http:

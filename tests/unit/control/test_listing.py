@@ -8,7 +8,6 @@ import pytest
 
 from amiguard.control.listing import SHARED, Listing
 from amiguard.control.requests import BadRequest
-from amiguard.control.timeline import MINUTE, MINUTES, Timeline
 from amiguard.model import Ban, Reason, Target
 
 NOW = 1_800_000_000_000
@@ -56,16 +55,3 @@ def test_listings_that_begin_together_share_a_snapshot() -> None:
 def test_a_cursor_that_was_never_given_out_makes_no_sense(cursor: str) -> None:
     with pytest.raises(BadRequest):
         Listing(list, lambda _: None).page(NOW, cursor, 1)
-
-
-def test_the_timeline_keeps_a_day_of_minutes_and_no_more() -> None:
-    timeline = Timeline()
-    for minute in range(2 * MINUTES):
-        timeline.note(NOW + minute * MINUTE, minute * 3, minute)
-        timeline.note(NOW + minute * MINUTE + 10_000, minute * 3 + 1, minute)
-
-    end = NOW + (2 * MINUTES - 1) * MINUTE
-    minutes = timeline.minutes(end)
-    assert len(minutes) == MINUTES
-    assert {(minute.failures, minute.bans) for minute in minutes} == {(3, 1)}
-    assert timeline.minutes(end + MINUTES * MINUTE) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action
-from amiguard.model import Address, Allowed, AllowOrigin, Ban, Origin, Phone, Reason, Target
+from amiguard.model import MINUTE, MINUTES, Address, Allowed, AllowOrigin, Ban, Minute, Origin, Phone, Reason, Target
 from amiguard.policy import RECIDIVE_FINDTIME
 from amiguard.ports import Disallowed, Ended, Ending, Position, Resolved
 from amiguard.stores import schema, sqlite
@@ -71,6 +72,22 @@ async def test_bans_of_a_database_from_before_there_were_two_strengths_get_their
         "192.0.2.2": True,
         "192.0.2.3": True,
     }
+
+
+async def test_the_minutes_of_the_last_day_come_back_and_never_are_more_rows_than_a_day_has(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.open(NOW)
+    minutes = [Minute(NOW + number * MINUTE, number, 1) for number in range(3 * MINUTES)]
+    await store.write(minutes)
+    end = minutes[-1].at
+    await store.write([Minute(end, 7, 7)])
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM minutes").fetchone() == (MINUTES,)
+    saved = await store.open(end)
+    assert sorted(saved.minutes) == [*minutes[-MINUTES:-1], Minute(end, 7, 7)]
+    assert len((await store.open(end + MINUTES * MINUTE // 2)).minutes) == MINUTES // 2
 
 
 async def test_a_permanent_ban_never_ends(store: SqliteStore) -> None:
