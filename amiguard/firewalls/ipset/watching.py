@@ -103,12 +103,11 @@ class Watching:
         longest = now + LONGEST * 1000
         for key, ban in elements:
             until = ban.until
-            if until is None:
-                put(key, FOREVER)
-                continue
-            put(key, until // 1000)
-            if until > longest:
+            put(key, FOREVER if until is None else until // 1000)
+            if until is not None and until > longest:
                 self._overlong[ban.target] = ban
+            elif ban.target in self._overlong:  # a shorter ban has replaced it
+                del self._overlong[ban.target]
         self._wake.set()
 
     def keep(self, name: str, keys: Iterable[Key]) -> None:

@@ -190,3 +190,16 @@ async def test_a_ban_that_is_lifted_while_others_are_renewed_is_not_put_back(
     sets.elements = b"".join(element(key(number)) for number in (1, 2, 3))
     assert await seen(looker, sets, ban=ban) is None
     assert renewed == ["0.0.0.1", "0.0.0.3"]
+
+
+async def test_a_ban_that_was_shortened_is_not_renewed_as_the_long_one_that_it_was(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "RENEWAL", 0)
+    looker = Watching(ListHoldings())
+    for number, seconds in ((1, 3600), (2, None)):
+        put(looker, SET, number, clock, seconds=10**9)
+        put(looker, SET, number, clock, seconds=seconds)
+    sets = Sets(lambda: None)
+    sets.elements = b"".join(element(key(number)) for number in (1, 2))
+    assert await seen(looker, sets) is None
