@@ -22,7 +22,7 @@ PATIENCE = 5 * 86_400_000
 
 @dataclass(slots=True)
 class Round:
-    """What one session brought: letters that somebody got, letters that stay, and why the last of those does."""
+    """What one session brought: letters that stay, letters that somebody got, and why the last that was tried stays."""
 
     left: int
     sent: int = 0
@@ -44,7 +44,7 @@ class Delivery:
         self.lost = 0
         """Letters that somebody did not get, for good."""
         self.failing = ""
-        """Why the latest session left letters; empty while all is well."""
+        """Why the latest session could not hand letters over; empty while all is well."""
 
     def wake(self) -> None:
         """Say that the spool has a new letter."""
@@ -83,8 +83,8 @@ class Delivery:
             done.error = error
         self.waiting = done.left
         self.sent += done.sent
-        self.failing = str(done.error) if done.left else ""
-        if done.left:
+        self.failing = "" if done.error is None else str(done.error)
+        if done.error is not None:  # else letters may be left all the same: some servers take one a session
             self._journal.write(Action.MAIL_FAILED, "will be tried again", count=done.left, error=done.error)
         return done
 

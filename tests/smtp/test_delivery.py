@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtpd.smtp import Envelope
+from typing_extensions import override
 
 from amiguard.journal import Action
 from amiguard.notifiers.mail import Mail
@@ -123,6 +126,27 @@ async def test_a_mail_that_is_put_off_does_not_hold_up_the_next(spool: Path, jou
         mail.post(START)
         mail.post(STOP)
         await until(lambda: len(sink.envelopes) == 2)
+
+
+class OneMailASession(Sink):
+    @override
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
+        asyncio.get_running_loop().call_soon(server.transport.close)
+        return await super().handle_DATA(server, session, envelope)
+
+
+async def test_a_server_that_takes_one_mail_a_session_gets_them_all_and_nothing_has_failed(
+    spool: Path, journal: RecordingJournal
+) -> None:
+    earlier = Mail(mail_settings(spool, 1), clock, RecordingJournal())
+    for notice in (START, ban_notice(), STOP):
+        earlier.post(notice)
+    await earlier.drain(1)
+    async with smtp_server(OneMailASession()) as sink, mailing(mail_settings(spool, sink.port), journal) as mail:
+        await until(lambda: len(sink.envelopes) == 3 and not letters(spool))
+    assert sink.sessions == 3
+    assert journal.of(Action.MAIL_FAILED) == []
+    assert mail.status()["error"] == ""
 
 
 @pytest.mark.parametrize("kind", ["data", "rcpt"])
