@@ -51,6 +51,11 @@ class ChanSip:
         self._waiting.append((now, told))
         return self.release(now)
 
+    @property
+    def waits(self) -> bool:
+        """Whether an event waits for its NOTICE line."""
+        return bool(self._waiting)
+
     def release(self, now: Timestamp) -> list[Told]:
         """Return what waited for a NOTICE line in vain."""
         out = []

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import count
 from pathlib import Path
 from random import randrange
 
@@ -14,6 +13,7 @@ from amiguard.administration import Administration
 from amiguard.adoption import Adoption
 from amiguard.alerting import Alerting
 from amiguard.allowlist import Allowlist
+from amiguard.coalescing import until_next
 from amiguard.enforcement import Enforcement
 from amiguard.errors import FirewallError
 from amiguard.exemptions import Exemptions
@@ -38,8 +38,12 @@ STEP = 1_000
 TICK = 1.0
 """Seconds between two looks at what only time brings about."""
 
-ROUND = 5
-"""So many of these until the next look at what can wait: an idle daemon must cost nothing that can be measured."""
+CALM = 2.5
+"""The same while nothing waits for one. No longer than what begins to wait meanwhile waits in any case, for that is
+`chansip.PATIENCE` and up to a `TICK`."""
+
+ROUND = 5.0
+"""Seconds between two looks at what can wait: an idle daemon must cost nothing that can be measured."""
 
 
 class Guard:
@@ -247,15 +251,18 @@ class Guard:
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in count():
-            due = loop.time() + TICK
-            await asyncio.sleep(TICK)
+        round_due = 0.0
+        while True:
+            now = loop.time()
+            due = now + until_next(TICK if self._judge.waits else CALM, now)
+            await asyncio.sleep(due - now)
             self.administration.lag.observe(max(0.0, loop.time() - due))
             try:
                 self._judge.release()
             except Exception as error:  # noqa: BLE001 -- one event must not end the daemon
                 self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
-            if number % ROUND == 0:
+            if due >= round_due:
+                round_due = due + until_next(ROUND, due)
                 self._remember_position()
                 self._timeline.note(self._clock())
                 for action, text in self._outages.look([source.status() for source in self.sources], self._clock()):

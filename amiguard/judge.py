@@ -119,6 +119,11 @@ class Judge:
         self.rules.reconfigure(policy)
         self._chan_sip.log_followed = log_followed
 
+    @property
+    def waits(self) -> bool:
+        """Whether anything is there that `release` may have to judge."""
+        return self._chan_sip.waits or self.rules.waits
+
     def release(self) -> None:
         """Judge what has waited for a better witness, or for an answer, in vain; to be called every second or so."""
         now = self._clock()

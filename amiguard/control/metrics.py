@@ -45,7 +45,7 @@ class _Collector(Collector):
         yield from _fleet(status.get("fleet"))
         yield from _feeds(status["feeds"], measured)
         yield from _notifiers(status["notifiers"])
-        yield _histogram("loop_lag", "How late the event loop was, measured once a second.", measured.lag)
+        yield _histogram("loop_lag", "How late the event loop was, measured once a second at most.", measured.lag)
         yield _gauge("loop_tasks", "Tasks of the event loop, waiting ones too.", measured.tasks)
 
 

@@ -61,6 +61,11 @@ class Rulebook:
         else:
             self.accounts = fresh.accounts
 
+    @property
+    def waits(self) -> bool:
+        """Whether a challenge waits for its answer."""
+        return self.scanners is not None and len(self.scanners) > 0
+
     # --- what happens -------------------------------------------------------------------------------------------------
 
     def failed(self, failure: Failure) -> Verdicts:

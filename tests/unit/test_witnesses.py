@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from amiguard.chansip import PATIENCE
+from amiguard import guard as guarding
+from amiguard.chansip import PATIENCE, ChanSip, Told
 from amiguard.journal import Action
 from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, World, chan_sip, guess
-from tests.unit.sources.logfile.test_intake import Told, line
+from tests.unit.sources.logfile.test_intake import Told as Handed
+from tests.unit.sources.logfile.test_intake import line
 
 FULL, MESSAGES = Path("/nonexistent/full"), Path("/nonexistent/messages")
 
 
 @pytest.mark.parametrize("times", [1, 4])
 async def test_an_attempt_that_two_logs_tell_of_counts_once(times: int) -> None:
-    world, told = World(log_followed=True), Told()
+    world, told = World(log_followed=True), Handed()
     for _ in range(times):
         for path in (FULL, MESSAGES):
             told.take(line("14:00:00"), path)
@@ -113,3 +115,26 @@ async def test_without_a_log_chan_sip_in_ami_counts_at_once() -> None:
         for _ in range(5):
             guard.observe(chan_sip(ATTACKER), "ami")
         assert guard.counters.bans == 1
+
+
+async def test_the_guard_looks_often_while_an_event_waits_for_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "TICK", 0.01)
+    monkeypatch.setattr(guarding, "CALM", 0.5)
+    world = World(log_followed=True)
+    async with world.running() as guard:
+        guard.observe(chan_sip(ATTACKER), "ami")
+        await until(lambda: guard.administration.lag.cumulated()[-1][1] >= 20, 4, "twenty looks")
+
+
+def test_an_event_of_chan_sip_waits_until_its_line_comes_or_its_time_is_up() -> None:
+    chansip = ChanSip(log_followed=True)
+    assert not chansip.waits
+
+    chansip.admit(Told(chan_sip(ATTACKER), "ami", 0), 0)
+    assert chansip.waits
+    chansip.release(PATIENCE + 1)
+    assert not chansip.waits
+
+    chansip.admit(Told(chan_sip(ATTACKER), "ami", 0), 0)
+    chansip.admit(Told(chan_sip(ATTACKER), "log", 0), 0)
+    assert not chansip.waits

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from amiguard.asterisk.schema import SecurityEvent
+from amiguard.coalescing import until_next
 from amiguard.errors import LoginRefused, SourceError
 from amiguard.journal import Action, Journal
 from amiguard.model import Timestamp
@@ -119,13 +120,14 @@ class AmiSource:
         settings = self._settings
         if not await hears(link, settings):
             self._lose(deaf(settings), retry_in=settings.deaf_retry)
-        retry_at = asyncio.get_running_loop().time() + settings.deaf_retry
+        loop = asyncio.get_running_loop()
+        retry_at = loop.time() + settings.deaf_retry
         while True:
             if link.heard.done():
                 self._find(link)
-            elif asyncio.get_running_loop().time() >= retry_at:
+            elif loop.time() >= retry_at:
                 raise deaf(settings)
-            await asyncio.wait({link.closed}, timeout=settings.ping_interval)
+            await asyncio.wait({link.closed}, timeout=until_next(settings.ping_interval, loop.time()))
             await ping(link, settings)
             if link.heard.done():
                 self._lost.reset()

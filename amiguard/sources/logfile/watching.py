@@ -15,6 +15,8 @@ from pathlib import Path
 
 from asyncinotify import Inotify, Mask
 
+from amiguard.coalescing import until_next
+
 POLL = 0.25
 """Seconds after which to look in any case, without inotify or after a look that found what it did not tell of."""
 
@@ -80,7 +82,8 @@ class Watch:
         self._earliest = loop.time() + PAUSE
 
     def _ask_later(self, quiet: Callable[[], bool]) -> None:
-        self._glance = asyncio.get_running_loop().call_later(self._patience, self._ask, quiet)
+        loop = asyncio.get_running_loop()
+        self._glance = loop.call_later(until_next(self._patience, loop.time()), self._ask, quiet)
 
     def _ask(self, quiet: Callable[[], bool]) -> None:
         if quiet():

@@ -61,8 +61,10 @@ def test_a_hundred_unanswered_challenges_for_one_name_end_in_a_ban() -> None:
     for number in range(100):
         ask(rules, "100", f"call{number}")
 
+    assert rules.waits
     (ban,) = bans(rules, LATER + PATIENCE + 1)
     assert (ban.reason, ban.failures) == (Reason.SCAN, 100)
+    assert not rules.waits
 
 
 def test_an_answer_right_or_wrong_settles_a_challenge() -> None:
@@ -74,6 +76,7 @@ def test_an_answer_right_or_wrong_settles_a_challenge() -> None:
         else:
             rules.answered(event("ChallengeResponseFailed", str(number), "192.0.2.2", f"call{number}").event)
 
+    assert not rules.waits
     assert not bans(rules, LATER + HOUR)
 
 
