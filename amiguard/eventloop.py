@@ -15,7 +15,7 @@ from select import EPOLLIN, EPOLLOUT, epoll
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from typing_extensions import override
+from amiguard.override import override
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike

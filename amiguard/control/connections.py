@@ -6,9 +6,9 @@ import asyncio
 from typing import cast
 
 from aiohttp import web
-from typing_extensions import override
 
 from amiguard.control.tcp import SETTLED
+from amiguard.override import override
 
 MOST = 256
 """Connections at once to each of socket and TCP port; the others are told so and cut."""

@@ -11,11 +11,11 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from typing_extensions import override
 
 from amiguard import __version__
 from amiguard.administration import Measurements
 from amiguard.histogram import Histogram
+from amiguard.override import override
 
 
 def exposition(measured: Measurements) -> tuple[bytes, str]:

@@ -6,7 +6,7 @@ import asyncio
 from importlib.resources import files
 from typing import cast
 
-from typing_extensions import override
+from amiguard.override import override
 
 BANNER = b"Asterisk Call Manager/11.0.0\r\n"
 BLOCK = b"\r\n\r\n"

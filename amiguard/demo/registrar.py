@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from typing_extensions import override
-
 from amiguard.demo.sip import OK, UNAUTHORIZED, Message, answer_of, read
+from amiguard.override import override
 
 WORDS = {OK: "OK", UNAUTHORIZED: "Unauthorized"}
 ECHOED = ("Via", "From", "To", "Call-ID", "CSeq")

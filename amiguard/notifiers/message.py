@@ -11,8 +11,6 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from amiguard.model import Ban, Target, Timestamp
 from amiguard.notifiers.alerts import Alert
 from amiguard.notifiers.digest import Summary
@@ -22,6 +20,10 @@ from amiguard.notifiers.rdap import Registration
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.wording import clean, duration, host_word, local_time, moment, reason_words
 from amiguard.ports import Country, Notice, NoticeKind
+from amiguard.sparing import without
+
+with without("bz2"), without("lzma"):  # jinja2 imports tempfile, which imports shutil, which would unpack archives
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
 TEMPLATES = ("alert", "ban", "digest", "notice")
 TEXT_LIMIT = 2000

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from typing_extensions import override
-
 from amiguard.errors import SourceError
 from amiguard.model import Timestamp
+from amiguard.override import override
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Protocol
 
-from typing_extensions import override
-
 from amiguard.answers import iso
 from amiguard.control.display import flattened, visible, word
 from amiguard.model import Ban, Timestamp
+from amiguard.override import override
 from amiguard.replay.replaying import MAX_ADDRESSES, FalseBan, Replay
 from amiguard.replay.telling import Tally
 from amiguard.settings.durations import format_duration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import NamedTuple
 
-from typing_extensions import override
+from amiguard.override import override
 
 
 class Endpoint(NamedTuple):

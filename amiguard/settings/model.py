@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from typing_extensions import override
 
+from amiguard.override import override
 from amiguard.settings import PREFIX, groups
 from amiguard.settings.groups.asterisk import AsteriskGroup
 from amiguard.settings.groups.control import ControlGroup

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from typing_extensions import override
+from amiguard.override import override
 
 if TYPE_CHECKING:
     from amiguard.settings.model import Settings

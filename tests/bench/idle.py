@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.bench.peers.peer import cpu_of
 from tests.bench.table import Figure
 from tests.lab.daemon import Daemon
 from tests.lab.stage import Stage, stage
+from tests.smtp.servers import Sink, smtp_server
 
 SETTLE = 10.0
 WINDOW, WINDOWS = 10.0, 5
 
+GROUP = "root"
+"""One that exists, as `amiguard` does on a usual installation: to look for one that doesn't, libc loads more."""
+
 
 async def idle() -> list[Figure]:
     """Measure what a usual installation costs, the same once somebody has asked it something, and the least."""
-    async with stage(MAIL_TO="admin@example.org", SMTP_HOST="127.0.0.1", WHOIS="false") as place:
+    async with stage(MAIL_TO="admin@example.org", WHOIS="false", CONTROL_GROUP=GROUP) as place, mailed(place):
         daemon = await _usual(place)
         await asyncio.sleep(SETTLE)
         share = statistics.median([await _share(daemon) for _ in range(WINDOWS)])
@@ -35,6 +41,20 @@ async def idle() -> list[Figure]:
         await asyncio.sleep(1)
         figures.append(Figure("AMI, nftables: resident", daemon.resident() / 1e6, "MB", 40))
     return figures
+
+
+@asynccontextmanager
+async def mailed(place: Stage) -> AsyncIterator[None]:
+    """Have a mail server take what is sent: one that is away is tried again and again."""
+    with place.namespace.entered():
+        serving = smtp_server(Sink())
+        sink = await serving.__aenter__()
+    try:
+        place.site.settings |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(sink.port)}
+        yield
+        assert sink.envelopes, "the mail of the start did not arrive"
+    finally:
+        await serving.__aexit__(None, None, None)
 
 
 async def _usual(place: Stage) -> Daemon:

@@ -39,7 +39,7 @@ KNOWN_IN = {
     ),
     "structlog": ("amiguard/logs/journal.py",),
     "typer": ("amiguard/cli/",),
-    "typing_extensions": ("amiguard/",),
+    "typing_extensions": ("amiguard/override.py",),
 }
 
 

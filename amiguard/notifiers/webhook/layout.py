@@ -8,9 +8,11 @@ import json
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from amiguard.notifiers.webhook.chat import Card
+from amiguard.sparing import without
+
+with without("bz2"), without("lzma"):  # as in `notifiers/message.py`
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
 Receiver = Literal["slack", "mattermost", "teams", "ntfy"]
 

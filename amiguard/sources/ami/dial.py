@@ -44,7 +44,8 @@ async def _resolve(settings: AmiSettings) -> list[_Resolved]:
     host, port = settings.host, settings.port
     try:
         try:  # An address needs no resolver, and so no thread that outlives a cancellation.
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            # As bytes, for a name would be encoded first, by a module that takes memory.
+            found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
             async with asyncio.timeout(settings.connect_timeout):
                 found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -20,12 +20,12 @@ from uuid import uuid4
 from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.manager import Manager
 from panoramisk.message import Message
-from typing_extensions import override
 
 from amiguard.asterisk.framing import FrameError, Framer
 from amiguard.asterisk.schema import match
 from amiguard.errors import ActionDenied, ActionRefused, SourceError
 from amiguard.model import Address, parse_address
+from amiguard.override import override
 from amiguard.sources.ami.listing import Listing, action_of, headers_of
 
 STEP = 64 << 10
