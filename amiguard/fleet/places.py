@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -14,6 +15,7 @@ OPTIONS = frozenset({"db", "password", "ssl_ca_certs"})
 
 LAST_PORT = 65_535
 
+_SERVER = re.compile(r"(\[(?P<address>[^\[\]]+)\]|(?P<host>[^:\[\]]+))(:(?P<port>[0-9]{0,5}))?")
 _DEFAULT_PORT = {"": 6379, "sentinel": 26379, "cluster": 6379}
 
 
@@ -64,14 +66,12 @@ def parse(url: str) -> Place:
             "is no URL of a Redis; give one that begins with rediss://, redis:// or unix://, or with "
             "rediss+sentinel:// or rediss+cluster://"
         )
-    try:
-        parts = urlsplit(f"//{rest}")
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    except ValueError:
-        raise ValueError("is no URL") from None
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    parts = urlsplit(f"//servers{rest.removeprefix(authority)}")  # which takes one host only, if there are brackets
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if options.keys() - OPTIONS:
         raise ValueError("has other options than db, password and ssl_ca_certs")
-    login, _, hosts = parts.netloc.rpartition("@")
+    login, _, hosts = authority.rpartition("@")
     username, _, password = login.partition(":")
     kind = Kind(how)
     place = Place(
@@ -102,15 +102,11 @@ def _possible(place: Place) -> Place:
 
 def _server(text: str, kind: Kind) -> tuple[str, int]:
     """Return a host and a port; an IPv6 address stands in brackets."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    else:
-        host, _, port = text.partition(":")
-    number = int(port) if port.isascii() and port.isdigit() else 0 if port else _DEFAULT_PORT[kind]
-    if not host or not 0 < number <= LAST_PORT:
+    found = _SERVER.fullmatch(text)
+    port = int(found["port"] or _DEFAULT_PORT[kind]) if found else 0
+    if found is None or not 0 < port <= LAST_PORT:
         raise ValueError("names no host, or a port that is none")
-    return host, number
+    return found["address"] or found["host"], port
 
 
 def _database(text: str) -> int:

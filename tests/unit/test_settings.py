@@ -461,7 +461,8 @@ def test_a_webhook_is_told_everything_and_mail_no_unbans() -> None:
         ("unix://", "names no socket"),
         ("redis://host:port", "names no host, or a port that is none"),
         ("redis://host:70000", "names no host, or a port that is none"),
-        ("redis://[2001:db8::1", "is no URL"),
+        ("redis://[2001:db8::1", "names no host"),
+        ("redis://[2001:db8::1]7000", "names no host"),
         ("redis://one,two", "names several servers"),
         ("redis+sentinel://one,two", "names no master"),
         ("redis+cluster://one?db=3", "a cluster has one only"),
@@ -484,6 +485,7 @@ def test_a_redis_is_named_by_a_url_that_can_be_used_and_does_not_switch_the_chec
         ("unix:///run/redis.sock?password=canary", "/run/redis.sock"),
         ("rediss+sentinel://user:canary@one,[2001:db8::1]:7000/m", "one:26379,[2001:db8::1]:7000/m"),
         ("redis+cluster://:canary@one:7000,two", "one:7000,two:6379"),
+        ("redis+cluster://:canary@[2001:db8::1],[2001:db8::2]:7000", "[2001:db8::1]:6379,[2001:db8::2]:7000"),
     ],
 )
 def test_the_server_of_a_url_is_shown_without_the_login(url: str, server: str) -> None:
