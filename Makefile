@@ -42,18 +42,22 @@ BRIEF = not bench and not chaos and not soak
 
 HEADING = printf '\n== %s\n'
 
-.PHONY: setup test demo bench chaos fuzz soak lint fmt sbom clean root venv-tools demo-tools test-tools
+.PHONY: setup test quick-tests demo bench chaos fuzz soak lint fmt sbom clean root venv-tools demo-tools test-tools
 .NOTPARALLEL:
 
 setup: test-tools $(READY)
 
-test: root test-tools lint
-	@$(HEADING) 'pytest: what waits for nothing, side by side'
-	@$(RUN) -m pytest -q -n 4 $(TEST_BY_TEST)
+# The real servers are fetched and unpacked while all goes on that needs none.
+test: root test-tools $(READY)
+	@$(RUN) -m tests.lab.chroots >/dev/null & $(MAKE) --no-print-directory lint quick-tests; code=$$?; wait; exit $$code
 	@$(HEADING) 'pytest: real kernels and servers'
 	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "$(BRIEF) and not alone" $(FILE_BY_FILE) --durations=5 --durations-min=1
 	@$(HEADING) 'pytest: what bears nothing beside it'
 	@$(RUN) -m pytest -q -m alone tests/netns
+
+quick-tests: $(READY)
+	@$(HEADING) 'pytest: what waits for nothing, side by side'
+	@$(RUN) -m pytest -q -n 4 $(TEST_BY_TEST)
 
 demo: root demo-tools $(READY)
 	@$(RUN) -m amiguard demo

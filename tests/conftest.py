@@ -13,6 +13,7 @@ from tests.lab.asterisk import Asterisk, running
 from tests.lab.chroots import RECIPES, ChrootUnavailable, chroot, place
 
 LEAVE_OUT = "AMIGUARD_TESTS_NO_ASTERISK"
+MARKED = {"asterisk": ("asterisk16", "asterisk22"), "redis": ("servers",), "valkey": ("valkey",)}
 NEED_ROOT = {"netns", "asterisk", "browser"}
 
 settings.register_profile("long", max_examples=20_000, deadline=None)
@@ -24,9 +25,8 @@ left_out = pytest.StashKey[list[str]]()
 
 def chroots_of(item: pytest.Item) -> set[str]:
     """Return the names of the chroots that a test may use: its mark tells, or the fixtures below."""
-    marks = {mark.name for mark in item.iter_markers()}
-    fixtures = getattr(item, "fixturenames", ())
-    return {name for name in RECIPES if f"{name}_root" in fixtures or name.rstrip("0123456789") in marks}
+    named = {name for name in RECIPES if f"{name}_root" in getattr(item, "fixturenames", ())}
+    return named.union(*(MARKED.get(mark.name, ()) for mark in item.iter_markers()))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -91,27 +91,15 @@ def chromium_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def opensmtpd_root() -> Path:
-    """The files of OpenSMTPD."""
-    return ready("opensmtpd")
-
-
-@pytest.fixture(scope="session")
 def debian12_root() -> Path:
     """The files of a Debian 12 with systemd and Python."""
     return ready("debian12")
 
 
 @pytest.fixture(scope="session")
-def fail2ban_root() -> Path:
-    """The files of fail2ban."""
-    return ready("fail2ban")
-
-
-@pytest.fixture(scope="session")
-def firewalld_root() -> Path:
-    """The files of firewalld."""
-    return ready("firewalld")
+def servers_root() -> Path:
+    """The files of the servers that amiguard works beside."""
+    return ready("servers")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from amiguard.model import Address, Target
-from tests.lab.chroots import chroot
 from tests.lab.crowdsec import KEY, MACHINE, PASSWORD, URL, CrowdSec, crowdsec
 from tests.lab.stage import Stage
 from tests.lab.waiting import until
@@ -19,7 +18,7 @@ ATTACKER, FOREIGN, NEIGHBOUR = "45.9.9.1", "45.9.9.2", "45.9.9.3"
 
 
 @pytest.fixture
-def lapi(place: Stage, tmp_path: Path) -> Iterator[CrowdSec]:
+def lapi(place: Stage, servers_root: Path, tmp_path: Path) -> Iterator[CrowdSec]:
     place.namespace.run(["ip", "route", "add", "local", "45.9.0.0/16", "dev", "lo"])
     place.site.settings |= {
         "CROWDSEC_URL": URL,
@@ -29,7 +28,7 @@ def lapi(place: Stage, tmp_path: Path) -> Iterator[CrowdSec]:
         "CROWDSEC_INTERVAL": "1s",
         "FLEET_NODE": "pbx1",
     }
-    with crowdsec(chroot("crowdsec"), tmp_path / "crowdsec", place.namespace) as one:
+    with crowdsec(servers_root, tmp_path / "crowdsec", place.namespace) as one:
         yield one
 
 

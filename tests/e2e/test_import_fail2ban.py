@@ -26,10 +26,10 @@ SIX, NETWORK = "2001:db8::1", "198.18.7.0/24"
 
 
 @pytest.fixture
-def database(fail2ban_root: Path, tmp_path: Path) -> Path:
+def database(servers_root: Path, tmp_path: Path) -> Path:
     """What fail2ban leaves: bans of an hour, one that was lifted, a permanent one, one of sshd."""
     return banned_by_fail2ban(
-        fail2ban_root,
+        servers_root,
         tmp_path,
         {"asterisk": f"{HOUR}", "asterisk-ever": "-1", "sshd": f"{HOUR}"},
         [

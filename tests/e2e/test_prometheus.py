@@ -13,7 +13,6 @@ from amiguard.alerting import ALERTS as COUNTED
 from amiguard.control.metrics import exposition
 from amiguard.fleet.node import Node
 from amiguard.listed import Listed
-from tests.lab.chroots import chroot
 from tests.lab.fleet import settings
 from tests.lab.prometheus import Prometheus, prometheus, promtool
 from tests.lab.sources import Told
@@ -38,11 +37,6 @@ class FeedTold(Told):
     """A list of others that only tells how it goes."""
 
     name = "voipbl"
-
-
-@pytest.fixture(scope="module")
-def root() -> Path:
-    return chroot("prometheus")
 
 
 async def told() -> str:
@@ -92,19 +86,21 @@ def test_the_panels_of_the_dashboard_are_told_apart_and_do_not_overlap() -> None
     assert max(x for x, _ in places) < 24
 
 
-async def test_promtool_finds_no_mistake(root: Path, tmp_path: Path) -> None:
+async def test_promtool_finds_no_mistake(servers_root: Path, tmp_path: Path) -> None:
     queries = tmp_path / "dashboard.json"
     rules = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(expressions())]
     queries.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
     (tmp_path / "prometheus.yml").write_text(SCRAPE.read_text())
     (tmp_path / "amiguard-alerts.yml").write_text(ALERTS.read_text())
 
-    assert f"{len(rules)} rules found" in promtool(root, "check", "rules", queries)
-    assert "SUCCESS" in promtool(root, "check", "config", tmp_path / "prometheus.yml")
-    assert promtool(root, "check", "metrics", stdin=await told()) == ""
+    assert f"{len(rules)} rules found" in promtool(servers_root, "check", "rules", queries)
+    assert "SUCCESS" in promtool(servers_root, "check", "config", tmp_path / "prometheus.yml")
+    assert promtool(servers_root, "check", "metrics", stdin=await told()) == ""
 
 
-async def test_prometheus_scrapes_a_daemon_and_evaluates_the_alerts(place: Stage, root: Path, tmp_path: Path) -> None:
+async def test_prometheus_scrapes_a_daemon_and_evaluates_the_alerts(
+    place: Stage, servers_root: Path, tmp_path: Path
+) -> None:
     (tmp_path / "amiguard-alerts.yml").write_text(ALERTS.read_text())
     config = SCRAPE.read_text().replace("scrape_interval: 15s", "scrape_interval: 1s")
     config += "\nglobal:\n  evaluation_interval: 1s\n"
@@ -114,7 +110,7 @@ async def test_prometheus_scrapes_a_daemon_and_evaluates_the_alerts(place: Stage
     await place.guess(ATTACKER, times=5)
     await daemon.told("ban")
 
-    with prometheus(root, tmp_path, config, place.namespace) as server:
+    with prometheus(servers_root, tmp_path, config, place.namespace) as server:
         await until(lambda: server.value("amiguard_bans_active") == 1, 20, "a scrape")
         assert server.value('amiguard_failures_total{reason="wrong-password"}') == 5
         assert server.value('amiguard_source_up{source="ami"}') == 1

@@ -12,7 +12,6 @@ import pytest
 from amiguard.journal import Action
 from amiguard.logs import open_journal
 from amiguard.logs.journal import Format
-from tests.lab.chroots import chroot
 from tests.lab.doc_tables import BAN, EXAMPLES, FAILURE, NOW
 from tests.lab.rsyslog import rsyslog
 from tests.lab.stage import Stage
@@ -42,20 +41,15 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module")
-def root() -> Path:
-    return chroot("rsyslog")
-
-
 def parsed(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
 
 
-async def test_a_ban_of_the_daemon_arrives_as_fields(place: Stage, root: Path) -> None:
+async def test_a_ban_of_the_daemon_arrives_as_fields(place: Stage, servers_root: Path) -> None:
     folder = place.site.folder
     daemon = await place.site.up()
     config = DEPLOYED.read_text().replace("/var/log/amiguard/amiguard.log", f"/mnt/{daemon.log.name}")
-    with rsyslog(root, folder, config.replace("/var/log/amiguard", "/mnt")):
+    with rsyslog(servers_root, folder, config.replace("/var/log/amiguard", "/mnt")):
         await place.guess(ATTACKER, times=5)
         await until(lambda: bool(parsed(folder / "bans.log")), 20, "the ban behind rsyslog")
         assert await daemon.stop() == 0
@@ -75,7 +69,7 @@ async def test_a_ban_of_the_daemon_arrives_as_fields(place: Stage, root: Path) -
 @pytest.mark.parametrize("format", ["ecs", "ocsf"])
 def test_every_kind_of_line_arrives_whole_whatever_an_attacker_wrote(
     tmp_path: Path,
-    root: Path,
+    servers_root: Path,
     format: Format,  # noqa: A002 -- the setting's word
 ) -> None:
     log = tmp_path / "amiguard.log"
@@ -89,7 +83,7 @@ def test_every_kind_of_line_arrives_whole_whatever_an_attacker_wrote(
             journal.write(Action.BAN, text, ban=BAN._replace(accounts=(text,) * 10, comment=text, service=text))
     count = len(EXAMPLES) + 2 * len(HOSTILE)
 
-    with rsyslog(root, tmp_path, WHOLE):
+    with rsyslog(servers_root, tmp_path, WHOLE):
         wait_until(partial(has, tmp_path / "out.log", count), 20, "all lines behind rsyslog")
     assert parsed(tmp_path / "out.log") == parsed(log)
 

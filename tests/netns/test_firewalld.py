@@ -23,10 +23,10 @@ pytestmark = pytest.mark.netns
 @pytest.mark.alone
 @pytest.mark.parametrize("backend", ["nftables", "iptables"])
 async def test_a_reload_of_firewalld_touches_no_table_of_nftables_and_ipsets_rules_are_back_in_time(
-    wire: Wire, firewalld_root: Path, tmp_path: Path, backend: str
+    wire: Wire, servers_root: Path, tmp_path: Path, backend: str
 ) -> None:
     ipset = Ipset()
-    with firewalld(firewalld_root, tmp_path, backend, wire.server) as other:
+    with firewalld(servers_root, tmp_path, backend, wire.server) as other:
         async with (
             guarding(Nftables(owner=True), ban(V4)) as owned,
             guarding(Nftables("amiguard-b"), ban(V6, absolute=False)) as free,

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.smtp, pytest.mark.netns]
 
 
 @pytest.fixture(scope="module")
-def server(opensmtpd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSmtpd]:
-    with opensmtpd(opensmtpd_root, tmp_path_factory.mktemp("opensmtpd")) as running:
+def server(servers_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSmtpd]:
+    with opensmtpd(servers_root, tmp_path_factory.mktemp("opensmtpd")) as running:
         yield running
 
 

@@ -36,7 +36,7 @@ async def comparison() -> None:
     against = {kind.name: kind.against for kind in CONTESTANTS}
     medians = {figure: {name: median(values) for name, values in row.items()} for figure, row in rows.items()}
     show_beside(against, medians)
-    server = ("chroot", chroot("fail2ban"), "fail2ban-server", "--version")
+    server = ("chroot", chroot("servers"), "fail2ban-server", "--version")
     print(f"\nfail2ban {version_of(*server)}, nft {version_of('nft', '--version')}. {' '.join(remarks)}", flush=True)
 
 

@@ -81,7 +81,7 @@ class Fail2ban(Peer):
         self.wire = Log(self._folder / "watched")
         told = self._folder / "told"
         told.write_bytes(b"")
-        command = [*PRIVATE, "sh", "-euc", SCRIPT, "sh", str(chroot("fail2ban")), str(self._folder), SERVER]
+        command = [*PRIVATE, "sh", "-euc", SCRIPT, "sh", str(chroot("servers")), str(self._folder), SERVER]
         self._process = self.place.namespace.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         await until(lambda: b"Jail 'asterisk' started" in told.read_bytes(), PATIENCE, "fail2ban's start")
         self.pid = only_child(self._process.pid)
