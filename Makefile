@@ -19,8 +19,6 @@ MODERN = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON = $(shell for p in $(PYTHONS); do $$p $(MODERN) 2>/dev/null && { echo $$p; break; }; done)
 
 RUN = .venv/bin/python
-# A venv works only where it was made, and with the Python that made it.
-READY := .venv/ready-$(shell { pwd; $(PYTHON) --version; } 2>&1 | cksum | cut -d ' ' -f 1)
 
 # What writes the bill of materials.
 CYCLONEDX = 7.5.0
@@ -42,44 +40,44 @@ BRIEF = not bench and not chaos and not soak
 
 HEADING = printf '\n== %s\n'
 
-.PHONY: setup test quick-tests demo bench chaos fuzz soak lint fmt sbom clean root venv-tools demo-tools test-tools
+.PHONY: setup test quick-tests demo bench chaos fuzz soak lint fmt sbom clean root venv venv-tools demo-tools test-tools
 .NOTPARALLEL:
 
-setup: test-tools $(READY)
+setup: test-tools venv
 
 # The real servers are fetched and unpacked while all goes on that needs none.
-test: root test-tools $(READY)
+test: root test-tools venv
 	@$(RUN) -m tests.lab.chroots >/dev/null & $(MAKE) --no-print-directory lint quick-tests; code=$$?; wait; exit $$code
 	@$(HEADING) 'pytest: real kernels and servers'
 	@$(RUN) -m pytest -q -n 4 --dist loadfile -m "$(BRIEF) and not alone" $(FILE_BY_FILE) --durations=5 --durations-min=1
 	@$(HEADING) 'pytest: what bears nothing beside it'
 	@$(RUN) -m pytest -q -m alone tests/netns
 
-quick-tests: $(READY)
+quick-tests: venv
 	@$(HEADING) 'pytest: what waits for nothing, side by side'
 	@$(RUN) -m pytest -q -n 4 $(TEST_BY_TEST)
 
-demo: root demo-tools $(READY)
+demo: root demo-tools venv
 	@$(RUN) -m amiguard demo
 
-bench: root test-tools $(READY)
+bench: root test-tools venv
 	@$(RUN) -m tests.bench
 
-chaos: root test-tools $(READY)
+chaos: root test-tools venv
 	@$(RUN) -m pytest -v -s tests/chaos tests/e2e/test_crash.py tests/e2e/test_faults.py
 
-soak: root test-tools $(READY)
+soak: root test-tools venv
 	@$(RUN) -m pytest -q -s tests/soak -m soak
 
 # At the lowest priority, and with a fuzzer that nothing else needs.
-fuzz: $(READY)
+fuzz: venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	@for target in $$($(RUN) -m tests.fuzz); do \
 		$(HEADING) "fuzz: $$target"; \
 		nice -n 19 $(RUN) -m tests.fuzz $$target "$${AMIGUARD_FUZZ_SECONDS:-300}" || exit 1; \
 	done
 
-lint: $(READY)
+lint: venv
 	@$(HEADING) 'ruff check'
 	@$(RUN) -m ruff check
 	@$(HEADING) 'ruff format --check'
@@ -89,12 +87,12 @@ lint: $(READY)
 	@$(HEADING) lint-imports
 	@$(RUN) -c 'from importlinter.cli import lint_imports_command as main; main()'
 
-fmt: $(READY)
+fmt: venv
 	@$(RUN) -m ruff check --fix-only
 	@$(RUN) -m ruff format
 
 # In environments of their own, so that it lists what an installation holds, and no tool of ours.
-sbom: $(READY)
+sbom: venv
 	@$(PYTHON) -m venv --clear build/sbom-tool
 	@$(PYTHON) -m venv --clear --without-pip build/sbom
 	@build/sbom-tool/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==$(CYCLONEDX)
@@ -120,8 +118,5 @@ demo-tools:
 test-tools:
 	@.ci/packages "$(PYTHON)" $(TEST_TOOLS)
 
-$(READY): pyproject.toml constraints.txt | venv-tools
-	@$(HEADING) 'pip install'
-	@[ -e $@ ] || $(PYTHON) -m venv --clear .venv
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+venv: venv-tools
+	@.ci/venv "$(PYTHON)"
