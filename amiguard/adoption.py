@@ -12,6 +12,7 @@ from amiguard.journal import Action, Journal
 from amiguard.model import Ban, Origin, Reason, Target
 from amiguard.ports import Clock
 from amiguard.recorder import Recorder
+from amiguard.stepping import in_steps
 
 STEP = 1_000
 """Bans recorded in one step of the loop."""
@@ -46,11 +47,9 @@ class Adoption:
         finally:
             self.done.set()
         await self._recorder.opened.wait()
-        for number, ban in enumerate(self._found):
+        async for ban in in_steps(self._found, STEP):
             if self._enforcement.active.get(ban.target) is ban:
                 self._recorder.record(ban)
-            if number % STEP == STEP - 1:
-                await asyncio.sleep(0)
         self._found.clear()
 
     async def _read(self) -> None:

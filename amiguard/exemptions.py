@@ -15,6 +15,7 @@ from amiguard.model import Address, Allowed, AllowOrigin, Ban, Origin, Target
 from amiguard.ports import Disallowed, Resolved
 from amiguard.recorder import Recorder
 from amiguard.retry import Retry
+from amiguard.stepping import in_steps
 
 STEP = 1_000
 """Bans looked at in one step of the loop."""
@@ -195,11 +196,8 @@ class Exemptions:
         banned = [target for target in added if bans.holds(target)]
         if any("/" in target for target in added):
             networks = Allowlist(added)
-            for number, target in enumerate([*bans.active, *bans.waiting]):
-                if number % STEP == STEP - 1:
-                    await asyncio.sleep(0)
-                if networks.holds(target):
-                    banned.append(target)
+            every = [*bans.active, *bans.waiting]
+            banned += [target async for target in in_steps(every, STEP) if networks.holds(target)]
         for target in added:
             if "/" not in target:
                 self._forget(Address(target))

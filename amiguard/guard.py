@@ -30,6 +30,7 @@ from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.sentence import Chance
 from amiguard.sharing import Sharing
+from amiguard.stepping import in_steps
 from amiguard.timeline import Timeline
 
 STEP = 1_000
@@ -281,12 +282,8 @@ class Guard:
 
     async def _lift_what_is_allowed(self) -> None:
         """Lift restored bans of those who have been allowed since. The kernel let them through from the start."""
-        allowed = []
-        for number, target in enumerate(list(self._enforcement.active)):
-            if self._allowlist.holds(target):
-                allowed.append(target)
-            if number % STEP == 0:
-                await asyncio.sleep(0)
+        restored = list(self._enforcement.active)
+        allowed = [target async for target in in_steps(restored, STEP) if self._allowlist.holds(target)]
         try:
             await self._enforcement.unban(allowed, Origin.LOCAL)
         except FirewallError as error:

@@ -20,6 +20,7 @@ from amiguard.model import Address, Drops, Target, Timestamp
 from amiguard.ports import Clock
 from amiguard.presence import Presence
 from amiguard.retry import Retry
+from amiguard.stepping import in_steps
 
 RETRY = (0.1, 10.0)
 """Seconds between tries while the kernel refuses: first and longest, doubled each time, with jitter."""
@@ -171,10 +172,8 @@ class Listing:
         known = {phone.address for phone in self._presence if phone.until > now}
         known |= {address for addresses in self._presence.trunks().values() for address in addresses}
         spared = 0
-        for number, cut in enumerate(entry.listed.spare(self._allowlist.targets(), known)):
+        async for cut in in_steps(entry.listed.spare(self._allowlist.targets(), known), STEP):
             spared += cut
-            if number % STEP == STEP - 1:
-                await asyncio.sleep(0)
         entry.spared = spared
 
     def _may(self, target: Target) -> bool:

@@ -17,9 +17,13 @@ from amiguard.nodes import Exempted, Fleet, Lifted, Observation, Revoked, Shared
 from amiguard.ports import Clock, Disallowed
 from amiguard.quota import ALL_ALLOWED, ALLOWED, Quota
 from amiguard.retry import Retry
+from amiguard.stepping import in_steps
 
 RETRY = (0.05, 5.0)
 """Seconds between tries while the kernel refuses to lift a ban: first and longest."""
+
+STEP = 100
+"""Changes of other nodes that are applied in one step of the loop."""
 
 HEARSAY = {Origin.FLEET, Origin.KERNEL}
 """What this node did not decide, as far as it knows, and so does not tell."""
@@ -74,14 +78,12 @@ class Sharing:
     async def take(self, changes: Sequence[Shared], *, missed: bool) -> None:
         """Apply what other nodes tell, in its order. What is taken up after an outage comes at once, and is bounded by
         the bans that a node may hold; what comes now, by a rate too."""
-        for number, change in enumerate(changes):
+        async for change in in_steps(changes, STEP):
             now = self._clock()
             if not (missed or self._quota.admits(change.node, now)):
                 self.fleet.refuse(change, "it tells more changes than a node may")
             else:
                 await self._apply(change, now)
-            if number % 100 == 99:  # noqa: PLR2004 -- let the loop breathe
-                await asyncio.sleep(0)
 
     def bans(self) -> Iterable[Ban]:
         """Return the running bans that this node decided."""

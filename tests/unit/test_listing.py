@@ -142,7 +142,7 @@ async def test_a_list_that_is_renewed_while_it_is_looked_through_has_one_end_for
     async with world.running() as guard:
         await _half_looked_through(guard)
         guard.listing.renew("voipbl", FAR)
-        await until(lambda: not guard.listing.status("voipbl")["waiting"])
+        await until(lambda: world.firewall.lists.names("voipbl", NEIGHBOUR))
         held = world.firewall.lists.held["voipbl"]
         assert [len(part.numbers) for part in held.parts.values()] == [1]
         assert [list(part.ends) for part in held.parts.values()] == [[FAR]]

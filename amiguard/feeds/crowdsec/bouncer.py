@@ -21,6 +21,7 @@ from amiguard.lists import Delta, Taker
 from amiguard.model import Timestamp
 from amiguard.ports import Clock
 from amiguard.retry import Retry
+from amiguard.stepping import in_steps
 from amiguard.web import where
 
 ANEW = 3600
@@ -85,14 +86,12 @@ class Bouncer:
         text = await opened.decisions(startup=True)
         now, left_out, standing = self._clock(), Counter[LeftOut](), dict[Named, dict[int, Timestamp]]()
         entries = 0
-        for number, (kind, decision) in enumerate(self._decisions(text, left_out)):
+        async for kind, decision in in_steps(self._decisions(text, left_out), STEP):
             if kind == "new" and decision.duration > 0:
                 if decision.named not in standing:
                     entries += len(split(*decision.named)[1])
                     self._check(entries)
                 standing.setdefault(decision.named, {})[decision.id] = now + decision.duration
-            if number % STEP == STEP - 1:
-                await asyncio.sleep(0)
         listed = await self._listed(standing)
         self._standing, self._entries, self._had = standing, entries, now
         self._count = sum(map(len, standing.values()))
@@ -105,21 +104,17 @@ class Bouncer:
 
     async def _listed(self, standing: Mapping[Named, Mapping[int, Timestamp]]) -> Listed:
         gathering, ends = Gathering(), dict[tuple[Width, int], Timestamp]()
-        for number, (named, decisions) in enumerate(standing.items()):
+        async for named, decisions in in_steps(standing.items(), STEP):
             width, numbers = split(*named)
             for one in numbers:
                 gathering.add(width, one)
                 ends[width, one] = max(ends.get((width, one), 0), *decisions.values())
-            if number % STEP == STEP - 1:
-                await asyncio.sleep(0)
         listed = Listed()
         for _ in gathering.ordered(listed):
             await asyncio.sleep(0)
         for width, part in listed.parts.items():
-            for place, one in enumerate(part.numbers):
+            async for one in in_steps(part.numbers, STEP):
                 part.ends.append(ends[width, one])
-                if place % STEP == STEP - 1:
-                    await asyncio.sleep(0)
         return listed
 
     async def _follow(self, opened: Lapi) -> None:
@@ -135,7 +130,7 @@ class Bouncer:
         now, left_out = self._clock(), Counter[LeftOut]()
         put, take = list[tuple[Width, int, Timestamp]](), list[tuple[Width, int]]()
         touched: dict[Named, None] = {}
-        for number, (kind, decision) in enumerate(self._decisions(text, left_out)):
+        async for kind, decision in in_steps(self._decisions(text, left_out), STEP):
             standing = self._standing.setdefault(decision.named, {})
             if kind == "new" and decision.duration > 0:
                 standing[decision.id] = now + decision.duration
@@ -143,8 +138,6 @@ class Bouncer:
                 standing.pop(decision.id, None)
             touched[decision.named] = None
             self._count += 1
-            if number % STEP == STEP - 1:
-                await asyncio.sleep(0)
         self._check(self._count)
         if sum(len(split(*named)[1]) for named in touched) > LARGE:
             return False
