@@ -39,7 +39,6 @@ def printed_range(text: str) -> tuple[int, int]:
 @given(st.lists(st.tuples(CROWDED, st.integers(0, 32)), max_size=15))
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # each start replaces what the one before left
 )
 def test_the_kernel_allows_exactly_what_the_allowlist_holds(wire: Wire, drawn: list[tuple[int, int]]) -> None:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -96,7 +96,6 @@ async def play(make: Callable[[bytes], bytes], size: int) -> tuple[list[Security
 
 
 @given(noise, noise, st.integers(1, 700))
-@settings(deadline=None)
 def test_our_response_is_found_and_the_next_event_heard(before: bytes, after: bytes, size: int) -> None:
     last = security_event(account="last", remote="IPV4/UDP/203.0.113.9/5061")
 
@@ -109,7 +108,6 @@ def test_our_response_is_found_and_the_next_event_heard(before: bytes, after: by
 
 
 @given(st.binary(max_size=3000), st.integers(1, 500))
-@settings(deadline=None)
 def test_no_bytes_whatever_end_the_connection(data: bytes, size: int) -> None:
     heard, answer, wire = asyncio.run(play(lambda pong: data + b"\r\n\r\n" + pong + security_event(), size))
 

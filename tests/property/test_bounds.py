@@ -121,7 +121,7 @@ def events(chance: random.Random, crowd: Crowd) -> Iterator[SecurityEvent]:
 @example(1, SLOW, PATIENT)
 @example(1, UNDETERRED, STRICT)
 @example(1, CHAN_SIP, STRICT)
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("small")
 def test_nothing_that_judges_outgrows_its_bound(seed: int, crowd: Crowd, policy: Policy) -> None:
     chance, now, bans = random.Random(seed), 1_000_000_000, list[Ban]()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -88,6 +88,5 @@ async def live(steps: Sequence[tuple[str, object, object]]) -> None:
 
 
 @given(STEPS)
-@settings(deadline=None)
 def test_no_failure_brings_the_end_of_a_ban_forward(steps: list[tuple[str, object, object]]) -> None:
     asyncio.run(live(steps))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_network
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amiguard.allowlist import Allowlist
@@ -67,7 +67,6 @@ async def live(steps: list[tuple[str, Target | frozenset[Target]]]) -> None:
 
 
 @given(STEPS)
-@settings(deadline=None)
 def test_nothing_allowed_is_ever_in_a_ban_and_an_unban_always_works(
     steps: list[tuple[str, Target | frozenset[Target]]],
 ) -> None:

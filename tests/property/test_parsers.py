@@ -65,7 +65,7 @@ def spoilt(draw: st.DrawFn, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_whatever_is_read_is_taken_or_refused(name: str) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(spoilt(name) | st.binary(max_size=200))
     def hold(data: bytes) -> None:
         TARGETS[name](data)
@@ -73,7 +73,7 @@ def test_whatever_is_read_is_taken_or_refused(name: str) -> None:
     hold()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS, CELLS), max_size=5))
 def test_whatever_stands_in_fail2ban_s_database_is_a_running_ban_of_an_address_or_left_out(
     rows: list[tuple[object, ...]],
@@ -125,7 +125,7 @@ async def lying(answer: bytes) -> AsyncIterator[int]:
         transport.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(answer=st.binary(max_size=120))
 async def test_whatever_a_dns_server_answers_it_names_addresses_or_is_no_answer(answer: bytes) -> None:
     async with lying(answer) as port:

@@ -41,7 +41,7 @@ class Silent:
         raise AssertionError(f"nothing ends in this test: {action} {message} {fields}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches=st.lists(st.lists(BANS | ENDINGS, max_size=6), max_size=5), twice=st.booleans())
 async def test_the_store_is_a_dictionary_that_outlives_the_process_and_counts_each_ban_once(
     batches: list[list[Change]], twice: bool
