@@ -22,8 +22,8 @@ CAPACITY = 1_000
 """Events that wait at most; beyond it the oldest count at once."""
 
 
-class Told(NamedTuple):
-    """What a witness told, and when it happened."""
+class Report(NamedTuple):
+    """What a witness reports, and when it happened."""
 
     event: SecurityEvent
     source: str
@@ -31,24 +31,24 @@ class Told(NamedTuple):
 
 
 class ChanSip:
-    """Sorts what is told of chan_sip. `log_followed`: whether a log is read at all."""
+    """Sorts what is reported of chan_sip. `log_followed`: whether a log is read at all."""
 
     def __init__(self, *, log_followed: bool) -> None:
         self.log_followed = log_followed
         self._noticed: Timestamp | None = None
-        self._waiting: deque[tuple[Timestamp, Told]] = deque()
+        self._waiting: deque[tuple[Timestamp, Report]] = deque()
 
-    def admit(self, told: Told, now: Timestamp) -> list[Told]:
-        """Take what was told at `now`; return what may be judged."""
-        if told.source.startswith("log"):
+    def admit(self, report: Report, now: Timestamp) -> list[Report]:
+        """Take what was reported at `now`; return what may be judged."""
+        if report.source.startswith("log"):
             self._noticed = now
             self._waiting.clear()
-            return [told]
-        if not self.log_followed or told.event.tampered:
-            return [told]
+            return [report]
+        if not self.log_followed or report.event.tampered:
+            return [report]
         if self._noticed is not None and now - self._noticed <= REMEMBERED:
             return []
-        self._waiting.append((now, told))
+        self._waiting.append((now, report))
         return self.release(now)
 
     @property
@@ -56,7 +56,7 @@ class ChanSip:
         """Whether an event waits for its NOTICE line."""
         return bool(self._waiting)
 
-    def release(self, now: Timestamp) -> list[Told]:
+    def release(self, now: Timestamp) -> list[Report]:
         """Return what waited for a NOTICE line in vain."""
         out = []
         while self._waiting and (now - self._waiting[0][0] > PATIENCE or len(self._waiting) > CAPACITY):

@@ -40,7 +40,8 @@ class Exemptions:
         self._recorder = recorder
         self._journal = journal
         settings = frozenset(entry.target for entry in allowlist if entry.origin is AllowOrigin.SETTINGS)
-        self._told: dict[tuple[AllowOrigin, str], frozenset[Target]] = {(AllowOrigin.SETTINGS, ""): settings}
+        self._targets: dict[tuple[AllowOrigin, str], frozenset[Target]] = {(AllowOrigin.SETTINGS, ""): settings}
+        """By who says so, and his comment; without what administrators say, which is in `_runtime`."""
         self._runtime: dict[Target, Allowed] = {}
         self._waiting: set[Target] = set()
         """What was allowed, and whose bans may still stand."""
@@ -51,15 +52,15 @@ class Exemptions:
     @property
     def names(self) -> list[str]:
         """The names that stand for somebody now."""
-        return [comment for (origin, comment), targets in self._told.items() if origin is AllowOrigin.NAME and targets]
+        return [name for (origin, name), targets in self._targets.items() if origin is AllowOrigin.NAME and targets]
 
     def adopt(self, allowed: Iterable[Allowed], names: Iterable[Resolved] = ()) -> None:
         """Take up what the store remembers; what was decided since wins.
 
         So a name has its last good answer also after a restart without DNS."""
         for name in names:
-            if (AllowOrigin.NAME, name.name) not in self._told:
-                self._told[AllowOrigin.NAME, name.name] = frozenset(name.addresses)
+            if (AllowOrigin.NAME, name.name) not in self._targets:
+                self._targets[AllowOrigin.NAME, name.name] = frozenset(name.addresses)
                 for target in name.addresses:
                     self._allowlist.add(Allowed(target, AllowOrigin.NAME, name.name))
                 self._apply(name.addresses)
@@ -73,11 +74,11 @@ class Exemptions:
         """Replace what `origin` told under this comment: a name's addresses, this host's own, `IGNOREIP`.
 
         From now on no ban of them is decided; the kernel and the bans that stand follow in the next step."""
-        before = self._told.get((origin, comment), frozenset())
+        before = self._targets.get((origin, comment), frozenset())
         now = frozenset(targets)
         if now == before:
             return
-        self._told[origin, comment] = now
+        self._targets[origin, comment] = now
         if origin is AllowOrigin.NAME:
             self._recorder.record(Resolved(comment, tuple(sorted(now))))
         for target in now - before:

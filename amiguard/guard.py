@@ -87,7 +87,7 @@ class Guard:
         """Takes what feeds tell."""
         self._timeline = Timeline(self._judge.counters, self._recorder.record)
         self._sharing = None if fleet is None else self._shared(fleet)
-        self._told: asyncio.Task[None] | None = None
+        self._sharing_task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup
         self.observe = self._judge.observe
         """What the sources call with each event; see `Judge.observe`."""
@@ -150,11 +150,11 @@ class Guard:
 
     async def join(self, fleet: Fleet | None) -> None:
         """Share bans with other nodes than before, or with none; what the earlier ones were not told yet, they hear."""
-        old, told = self._sharing, self._told
+        old, task = self._sharing, self._sharing_task
         self._sharing = None if fleet is None else self._shared(fleet)
-        if told is not None:
-            told.cancel()
-            await asyncio.wait({told})
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
         if old is not None and fleet is not None:
             for change in old.fleet.untold():
                 fleet.publish(change)
@@ -216,7 +216,7 @@ class Guard:
         )
 
     def _tell_others(self) -> None:
-        self._told = None if self._sharing is None else self._tasks.create_task(self._share(self._sharing))
+        self._sharing_task = None if self._sharing is None else self._tasks.create_task(self._share(self._sharing))
 
     async def _share(self, sharing: Sharing) -> None:
         """Hear the other nodes once all bans are known: one that only the kernel knows could not be lifted."""

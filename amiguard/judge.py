@@ -10,7 +10,7 @@ from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import Signal, evidence_of, failure_of, row_of
 from amiguard.attempts import Attempts, key_of
-from amiguard.chansip import ChanSip, Told
+from amiguard.chansip import ChanSip, Report
 from amiguard.history import History
 from amiguard.jail import ban_of
 from amiguard.journal import Action, Journal
@@ -109,10 +109,10 @@ class Judge:
         elif now - at > self.rules.policy.longest_findtime:
             return
         if event.service == "SIP":
-            for told in self._chan_sip.admit(Told(event, source, at), now):
-                self._weigh(told, now)
+            for report in self._chan_sip.admit(Report(event, source, at), now):
+                self._weigh(report, now)
         else:
-            self._weigh(Told(event, source, at), now)
+            self._weigh(Report(event, source, at), now)
 
     def reconfigure(self, policy: Policy, *, log_followed: bool) -> None:
         """Judge by other numbers from now on; what was counted stays counted, and running bans end when they would."""
@@ -127,8 +127,8 @@ class Judge:
     def release(self) -> None:
         """Judge what has waited for a better witness, or for an answer, in vain; to be called every second or so."""
         now = self._clock()
-        for told in self._chan_sip.release(now):
-            self._weigh(told, now)
+        for report in self._chan_sip.release(now):
+            self._weigh(report, now)
         self._carry_out(self.rules.tick(now))
 
     def convict(self, failure: Failure, failures: int) -> None:
@@ -153,8 +153,8 @@ class Judge:
         if alarm is not None:
             self._carry_out([alarm])
 
-    def _weigh(self, told: Told, now: Timestamp) -> None:
-        event, source, at = told
+    def _weigh(self, report: Report, now: Timestamp) -> None:
+        event, source, at = report
         row = row_of(event)
         signal = row.signal
         if signal is Signal.NOTHING:
@@ -165,7 +165,7 @@ class Judge:
             return
         if signal is Signal.CHALLENGE:
             failure = self._attempts.challenged(key_of(event.service, event.address, event.port, event.session), source)
-            self._carry_out(self.rules.challenged(told, now))
+            self._carry_out(self.rules.challenged(report, now))
         elif signal is Signal.SUCCESS:
             failure = None
             self._carry_out(self.rules.logged_in(event, at))

@@ -12,7 +12,7 @@ from amiguard.model import Address, Allowed, Ban, Drops, Target, Timestamp
 from amiguard.rules.protected import newcomer, own
 from amiguard.rules.rulebook import Rulebook
 
-Told = dict[str, object]
+Facts = dict[str, object]
 
 WORDS = {
     "jail": "failures",
@@ -35,8 +35,8 @@ def offender(
     *,
     drops: Mapping[Target, Drops],
     countries: Mapping[Target, str],
-    listed: Sequence[Told] = (),
-) -> Told:
+    listed: Sequence[Facts] = (),
+) -> Facts:
     """Return what is known of `address` at `now`. Account names are a stranger's text.
 
     `drops` and `countries` are what is known of its bans' targets, and of itself; `listed` says which lists name it."""
@@ -60,7 +60,7 @@ def offender(
     }
 
 
-def phones(address: Address, rules: Rulebook, now: Timestamp) -> list[Told]:
+def phones(address: Address, rules: Rulebook, now: Timestamp) -> list[Facts]:
     """Return the accounts that are known to be at `address`, and how they fail themselves."""
     limit = max(rules.policy.maxretry, rules.policy.protected_maxretry)
     return [
@@ -75,10 +75,10 @@ def phones(address: Address, rules: Rulebook, now: Timestamp) -> list[Told]:
     ]
 
 
-def counts(address: Address, rules: Rulebook, now: Timestamp) -> Told:
+def counts(address: Address, rules: Rulebook, now: Timestamp) -> Facts:
     """Return what each rule that is on has counted of `address`, and at how many it fires."""
     policy = rules.policy
-    told: Told = {"jail": counted(rules.jail, address, now)}
+    told: Facts = {"jail": counted(rules.jail, address, now)}
     if rules.protected.shelters(address, now):
         told["datagrams"] = counted(rules.protected.others, address, now)
         told["newcomer"] = counted(rules.protected.phones, newcomer(address), now)
@@ -97,7 +97,7 @@ def counts(address: Address, rules: Rulebook, now: Timestamp) -> Told:
     return told
 
 
-def counted(jail: Jail, address: Address, now: Timestamp) -> Told:
+def counted(jail: Jail, address: Address, now: Timestamp) -> Facts:
     """Return the failures of `address` within a jail's window, which ends now."""
     policy, known = jail.policy, jail.find(address)
     times = [] if known is None else [at for at in known.times if at >= now - policy.findtime]
@@ -119,7 +119,7 @@ def why(
     now: Timestamp,
     *,
     waiting: bool,
-    listed: Sequence[Told] = (),
+    listed: Sequence[Facts] = (),
 ) -> str:
     """Return in a sentence why the address is banned or not."""
     if allowed:

@@ -21,7 +21,7 @@ from amiguard.parts import Parts
 from amiguard.settings import PREFIX
 from amiguard.settings.apart import load_apart
 from amiguard.settings.policy import policy_of
-from amiguard.subscriptions import names_of
+from amiguard.subscriptions import feed_names
 from amiguard.wiring import control_settings, firewall_of, prove_ami, store_of
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Reloading:
                 if "store" in changed.groups:
                     store = store_of(new, self._journal)
                     await steps.enter_async_context(self._guard.moving(store, self.settings.database))
-                if "firewall" in changed.groups or names_of(new) != names_of(self.settings):
+                if "firewall" in changed.groups or feed_names(new) != feed_names(self.settings):
                     await self._guard.relocate(firewall_of(new))
         except ControlError as error:
             raise SettingsError([f"the control interface can't change: {error}"]) from error

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from amiguard.settings import Settings
 
 
-def names_of(settings: Settings) -> list[str]:
-    """Return what the lists are called that these settings name."""
+def feed_names(settings: Settings) -> list[str]:
+    """Return the names of the lists that these settings ask for."""
     return list(urls_of(settings))
 
 
@@ -36,7 +36,7 @@ def urls_of(settings: Settings) -> dict[str, str]:
 
 def feeds_for(settings: Settings, taker: Taker, journal: Journal, clock: Clock) -> list[Feed]:
     """Return what keeps these lists up to date; `taker` gets them."""
-    if not names_of(settings):
+    if not feed_names(settings):
         return []
     from amiguard.feeds.feed import PlainFeed
 

@@ -19,7 +19,7 @@ from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.nodes import Fleet
 from amiguard.ports import Clock, Firewall, Position, Successor
-from amiguard.subscriptions import names_of
+from amiguard.subscriptions import feed_names
 
 if TYPE_CHECKING:
     from amiguard.control.controlled import Metrics
@@ -141,7 +141,7 @@ def firewall_of(settings: Settings) -> Firewall:
     if settings.firewall == "ipset":
         from amiguard.firewalls.ipset.firewall import Ipset
 
-        return Ipset(treatment_of(settings), counters=settings.firewall_counters, feeds=names_of(settings))
+        return Ipset(treatment_of(settings), counters=settings.firewall_counters, feeds=feed_names(settings))
     from amiguard.firewalls.nftables import Nftables
 
     return Nftables(
@@ -149,7 +149,7 @@ def firewall_of(settings: Settings) -> Firewall:
         treatment_of(settings),
         counters=settings.firewall_counters,
         owner=settings.firewall_owner,
-        feeds=names_of(settings),
+        feeds=feed_names(settings),
     )
 
 

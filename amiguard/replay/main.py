@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 
+from amiguard.chansip import Report
 from amiguard.clock import steady_clock
 from amiguard.errors import SourceError
 from amiguard.replay.files import Progress, opened
 from amiguard.replay.progress import progress_of
 from amiguard.replay.replaying import Replay
 from amiguard.replay.show import Lines, Objects, Show
-from amiguard.replay.telling import Tally, Told, capture, log
+from amiguard.replay.telling import Tally, capture, log
 from amiguard.settings import Settings
 from amiguard.settings.policy import policy_of
 from amiguard.wiring import zone_of
@@ -33,8 +34,8 @@ def replay(
     zone, now, tally = zone_of(settings), steady_clock()(), Tally()
     faults: list[str] = []
 
-    def telling(number: int, path: Path, progress: Progress) -> Iterator[Told]:
-        """Yield what a file tells, up to where it can be read."""
+    def telling(number: int, path: Path, progress: Progress) -> Iterator[Report]:
+        """Yield what a file reports, up to where it can be read."""
         try:
             with opened(path, progress) as file:
                 yield from capture(file, now, tally) if ami else log(file, number, zone, now, tally)
@@ -44,10 +45,10 @@ def replay(
     with progress_of(paths) as bar:
         show: Show = Objects(bar.write) if json else Lines(bar.write, zone)
         judged = Replay(policy_of(settings), settings.ignored_targets, show.ban, log_followed=not ami)
-        for told in merge(
-            *(telling(number, path, bar.advance) for number, path in enumerate(paths, 1)), key=itemgetter(0)
+        for report in merge(
+            *(telling(number, path, bar.advance) for number, path in enumerate(paths, 1)), key=attrgetter("at")
         ):
-            judged.take(told)
+            judged.take(report)
         judged.finish()
         for false_ban in judged.false_bans():
             show.false_ban(false_ban)

@@ -10,14 +10,13 @@ from typing import NamedTuple
 from amiguard.allowlist import Allowlist
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.asterisk.weights import evidence_of
-from amiguard.chansip import PATIENCE
+from amiguard.chansip import PATIENCE, Report
 from amiguard.jail import MAX_ACCOUNTS
 from amiguard.journal import Action
 from amiguard.judge import Counters, Judge
 from amiguard.model import Address, Ban, Evidence, Failure, Target, Timestamp
 from amiguard.policy import Policy
 from amiguard.replay.bans import Bans
-from amiguard.replay.telling import Told
 from amiguard.rules import scanners
 
 MAX_ADDRESSES = 100_000
@@ -61,7 +60,7 @@ class _Offenders:
 
 
 class Replay:
-    """Takes what is told, in the order of its times as far as that is known. `banned` is told of each ban."""
+    """Takes what is reported, in the order of its times as far as that is known. `banned` is told of each ban."""
 
     def __init__(
         self, policy: Policy, allow: tuple[Target, ...], banned: Callable[[Ban], object], *, log_followed: bool
@@ -84,9 +83,9 @@ class Replay:
         self.alerts: Counter[str] = Counter()
         """How often the administrator would have been alerted, by action."""
 
-    def take(self, told: Told) -> None:
+    def take(self, report: Report) -> None:
         """Judge one event at its own time. Time may go back: whoever wrote a wrong one must not silence the rest."""
-        at, event, source = told
+        event, source, at = report
         self._now = at
         self._latest = max(self._latest, at)
         self._judge.release()

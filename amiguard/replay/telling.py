@@ -7,13 +7,13 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import NamedTuple
 
 from amiguard.asterisk.events import HOLD, REACH, EventParser
 from amiguard.asterisk.framing import BANNER, LINE_END, Framer
 from amiguard.asterisk.log.reading import Channel, LogReader
 from amiguard.asterisk.log.times import DAY, Times
 from amiguard.asterisk.schema import HEAD, SecurityEvent, match
+from amiguard.chansip import Report
 from amiguard.model import Timestamp
 from amiguard.replay.files import Opened, lines
 from amiguard.sources.logfile.intake import SKEW, witnesses
@@ -26,14 +26,6 @@ AT_ONCE = 1_000
 """Events, and equal ones of each, whose times are remembered until the parser is certain of them."""
 
 EVENT_TIME = re.compile(rb"[^\r]{1,64}")
-
-
-class Told(NamedTuple):
-    """What a file told, who of our witnesses it is, and when it happened."""
-
-    at: Timestamp
-    event: SecurityEvent
-    source: str
 
 
 @dataclass(slots=True)
@@ -69,7 +61,7 @@ class _Course:
         return said
 
 
-def log(file: Opened, number: int, zone: tzinfo, now: Timestamp, tally: Tally) -> Iterator[Told]:
+def log(file: Opened, number: int, zone: tzinfo, now: Timestamp, tally: Tally) -> Iterator[Report]:
     """Yield what the first, second, ... log tells; each is a witness of its own.
 
     `zone` is Asterisk's own; `now` is today's time. A year that no line names is that of the file's last change."""
@@ -85,10 +77,10 @@ def log(file: Opened, number: int, zone: tzinfo, now: Timestamp, tally: Tally) -
                 continue
             at = course.at(reading.at)
             if reading.event is not None:
-                yield Told(at, reading.event, witness[reading.channel])
+                yield Report(reading.event, witness[reading.channel], at)
 
 
-def capture(file: Opened, now: Timestamp, tally: Tally) -> Iterator[Told]:
+def capture(file: Opened, now: Timestamp, tally: Tally) -> Iterator[Report]:
     """Yield what the bytes tell that Asterisk sent to a manager; the banner may be missing.
 
     A capture does not say when its bytes arrived, and an event's time may be forged like its other headers as long as
@@ -116,10 +108,10 @@ def capture(file: Opened, now: Timestamp, tally: Tally) -> Iterator[Told]:
             tally.alarms[name] += count
 
 
-def _certain(events: list[SecurityEvent], times: _EventTimes, course: _Course, tally: Tally) -> Iterator[Told]:
+def _certain(events: list[SecurityEvent], times: _EventTimes, course: _Course, tally: Tally) -> Iterator[Report]:
     for event in events:
         tally.recognised += 1
-        yield Told(course.at(times.pop(event)), event, "ami")
+        yield Report(event, "ami", course.at(times.pop(event)))
 
 
 class _EventTimes:

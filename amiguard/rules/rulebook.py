@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.attempts import Key, key_of
-from amiguard.chansip import Told
+from amiguard.chansip import Report
 from amiguard.jail import Jail, ban_of
 from amiguard.model import Address, Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
@@ -96,12 +96,12 @@ class Rulebook:
         protected = self.protected.failures(failure) if sheltered else None
         return self.jail.failures(failure.address) if protected is None else protected
 
-    def challenged(self, told: Told, now: Timestamp) -> Verdicts:
+    def challenged(self, report: Report, now: Timestamp) -> Verdicts:
         """Asterisk sent a challenge. One for an account that it does not have follows a probe, which was counted."""
         scanners = self.scanners
-        if scanners is None or told.event.account in UNKNOWN or self._is_phone(told.event, now):
+        if scanners is None or report.event.account in UNKNOWN or self._is_phone(report.event, now):
             return NOTHING
-        scanners.challenged(attempt_of(told.event), told, now)
+        scanners.challenged(attempt_of(report.event), report, now)
         return self.tick(now) if scanners.full else NOTHING
 
     def answered(self, event: SecurityEvent) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from amiguard.asterisk.weights import failure_of, row_of
 from amiguard.attempts import Key
-from amiguard.chansip import Told
+from amiguard.chansip import Report
 from amiguard.jail import Jail
 from amiguard.model import Failure, Reason, Timestamp
 from amiguard.policy import Policy
@@ -32,7 +32,7 @@ class Scanners:
 
     def __init__(self, policy: Policy) -> None:
         self.jail = Jail(scan_policy(policy))
-        self._waiting: OrderedDict[Key, tuple[Timestamp, Told]] = OrderedDict()
+        self._waiting: OrderedDict[Key, tuple[Timestamp, Report]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -42,10 +42,10 @@ class Scanners:
         """Whether more wait than may: it is time to look for what is unanswered."""
         return len(self._waiting) > WAITING
 
-    def challenged(self, key: Key, told: Told, now: Timestamp) -> None:
+    def challenged(self, key: Key, report: Report, now: Timestamp) -> None:
         """Asterisk sent a challenge, of which we were told at `now`."""
         self._waiting.pop(key, None)
-        self._waiting[key] = now, told
+        self._waiting[key] = now, report
 
     def answered(self, key: Key) -> None:
         """Whoever was challenged answered, rightly or wrongly."""
@@ -55,17 +55,17 @@ class Scanners:
         """Yield, once, what nobody answered in time. What the clock was set back over is forgotten."""
         waiting = self._waiting
         while waiting:
-            key, (since, told) = next(iter(waiting.items()))
+            key, (since, report) = next(iter(waiting.items()))
             if -PATIENCE <= now - since <= PATIENCE and len(waiting) <= WAITING:
                 return
             del waiting[key]
             if now - since >= -PATIENCE:
-                yield unanswered(told)
+                yield unanswered(report)
 
 
-def unanswered(told: Told) -> Failure:
+def unanswered(report: Report) -> Failure:
     """Return the failed attempt that a challenge stands for which nobody answered."""
-    event, source, at = told
+    event, source, at = report
     return failure_of(event, row_of(event), at, source)._replace(reason=Reason.SCAN, weight=1)
 
 

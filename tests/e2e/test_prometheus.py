@@ -15,7 +15,7 @@ from amiguard.fleet.node import Node
 from amiguard.listed import Listed
 from tests.lab.fleet import settings
 from tests.lab.prometheus import Prometheus, prometheus, promtool
-from tests.lab.sources import Told
+from tests.lab.sources import FixedSource
 from tests.lab.stage import Stage
 from tests.lab.waiting import until
 from tests.lab.world import World
@@ -27,13 +27,13 @@ ALERTS = DEPLOY / "prometheus/alerts.yml"
 SCRAPE = DEPLOY / "prometheus/scrape.yml"
 DASHBOARD = DEPLOY / "grafana/amiguard.json"
 SOURCES = (
-    Told({"name": "ami", "up": True, "events": 7, "last_event": 1_500, "reconnects": 2}),
-    Told({"name": "log", "up": True, "lines": 99, "last_line": 1_500, "behind": 512}),
+    FixedSource({"name": "ami", "up": True, "events": 7, "last_event": 1_500, "reconnects": 2}),
+    FixedSource({"name": "log", "up": True, "lines": 99, "last_line": 1_500, "behind": 512}),
 )
 ATTACKER = "198.18.0.7"
 
 
-class FeedTold(Told):
+class FixedFeed(FixedSource):
     """A list of others that only tells how it goes."""
 
     name = "voipbl"
@@ -45,7 +45,7 @@ async def told() -> str:
     world.fleet = Node(settings("redis://127.0.0.1:1", "pbx1"), world.journal, lambda: world.now)
     async with world.running() as guard:
         guard.sources.extend(SOURCES)
-        guard.administration.feeds.append(FeedTold({"up": False, "error": "cut off", "age": 60, "failures": 3}))
+        guard.administration.feeds.append(FixedFeed({"up": False, "error": "cut off", "age": 60, "failures": 3}))
         guard.listing.replace("voipbl", Listed(), {})
         await until(lambda: "voipbl" in world.firewall.lists.held)
         return exposition(await guard.administration.measure())[0].decode()

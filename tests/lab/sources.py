@@ -9,7 +9,7 @@ from amiguard.ports import Position
 
 
 @dataclass(frozen=True)
-class Told:
+class FixedSource:
     state: Mapping[str, object]
 
     def status(self) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiguard.asterisk.schema import SecurityEvent
-from amiguard.chansip import Told
+from amiguard.chansip import Report
 from amiguard.jail import Jail, ban_of
 from amiguard.model import Address, Ban, Evidence, Failure, Target, network_of
 from amiguard.policy import NetworkBans, Policy, Repeat, Scan, Slow, Spread
@@ -177,7 +177,7 @@ def test_a_challenge_is_unanswered_exactly_when_nobody_answered_it_in_time(
             event = SecurityEvent("ChallengeSent", "PJSIP", address(session), 5062, "UDP", "100", str(session))
             open_since.pop(session, None)
             open_since[session] = now
-            scanners.challenged(key, Told(event, "ami", now), now)
+            scanners.challenged(key, Report(event, "ami", now), now)
         elif what == "answered":
             open_since.pop(session, None)
             scanners.answered(key)

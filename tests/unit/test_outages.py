@@ -3,7 +3,7 @@ from __future__ import annotations
 from amiguard.journal import Action
 from amiguard.outages import PATIENCE, Outages
 from amiguard.ports import Notice, NoticeKind
-from tests.lab.sources import Told
+from tests.lab.sources import FixedSource
 from tests.lab.waiting import until
 from tests.lab.world import World
 
@@ -61,7 +61,7 @@ def test_each_source_counts_for_itself() -> None:
 async def test_the_guard_posts_an_alert_for_a_lost_source() -> None:
     world = World()
     async with world.running() as guard:
-        guard.sources.append(Told(status(up=False)))
+        guard.sources.append(FixedSource(status(up=False)))
         await until(lambda: bool(guard._outages._since), 30, "the first look")
         world.now += PATIENCE + 1
         await until(lambda: bool(world.notifier.notices), 30, "an alert")

@@ -12,13 +12,13 @@ from amiguard.guard import Guard
 from amiguard.histogram import Histogram
 from amiguard.journal import Action
 from amiguard.model import Reason
-from tests.lab.sources import Told
+from tests.lab.sources import FixedSource
 from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, World, attack, guess
 
 SOURCES = (
-    Told({"name": "ami", "up": True, "events": 7, "last_event": 1_500, "reconnects": 2}),
-    Told({"name": "log", "up": False, "lines": 99, "last_line": None, "behind": 512}),
+    FixedSource({"name": "ami", "up": True, "events": 7, "last_event": 1_500, "reconnects": 2}),
+    FixedSource({"name": "log", "up": False, "lines": 99, "last_line": None, "behind": 512}),
 )
 
 

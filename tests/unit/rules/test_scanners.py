@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from amiguard.asterisk.schema import SecurityEvent
-from amiguard.chansip import Told
+from amiguard.chansip import Report
 from amiguard.model import Address, Ban, Reason, Target
 from amiguard.policy import Policy, Scan
 from amiguard.rules import scanners
@@ -15,7 +15,7 @@ SCAN = Scan(challenges=100, accounts=10, learning=HOUR)
 LATER = 2 * HOUR
 
 
-def event(name: str, account: str, address: str = ATTACKER, session: str = "call", service: str = "PJSIP") -> Told:
+def event(name: str, account: str, address: str = ATTACKER, session: str = "call", service: str = "PJSIP") -> Report:
     made = SecurityEvent(
         name,
         service,
@@ -26,7 +26,7 @@ def event(name: str, account: str, address: str = ATTACKER, session: str = "call
         session,
         using_password=name == "SuccessfulAuth",
     )
-    return Told(made, "ami", LATER)
+    return Report(made, "ami", LATER)
 
 
 def settled(scan: Scan = SCAN) -> Rulebook:
@@ -37,8 +37,8 @@ def settled(scan: Scan = SCAN) -> Rulebook:
 
 
 def ask(rules: Rulebook, account: str, session: str, now: int = LATER, address: str = ATTACKER) -> None:
-    told = event("ChallengeSent", account, address, session)
-    rules.challenged(told._replace(at=now), now)
+    report = event("ChallengeSent", account, address, session)
+    rules.challenged(report._replace(at=now), now)
 
 
 def bans(rules: Rulebook, now: int) -> list[Ban]:
@@ -151,9 +151,9 @@ def test_one_name_that_fails_for_ever_is_no_scan() -> None:
 
 def test_challenges_without_end_cost_a_fixed_amount() -> None:
     waiting = Scanners(Policy(5, 600_000, HOUR, HOUR, scan=SCAN))
-    told = event("ChallengeSent", "100")
+    report = event("ChallengeSent", "100")
     for number in range(scanners.WAITING * 2):
-        waiting.challenged((Address(Target(str(number))), 1, "x"), told, 0)
+        waiting.challenged((Address(Target(str(number))), 1, "x"), report, 0)
         list(waiting.unanswered(0))
         assert len(waiting) <= scanners.WAITING
 
