@@ -1,11 +1,14 @@
-"""Each library is known in one place, so that it can be replaced there."""
+"""The layers are those of the design, and each library is known in one place, so that it can be replaced there."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +67,31 @@ def test_each_library_is_imported_in_its_place_only() -> None:
     }
     assert {package: modules for package, modules in astray.items() if modules} == {}
     assert found.keys() == KNOWN_IN.keys()
+
+
+def contracts() -> list[dict[str, Any]]:
+    """What import-linter is told: the layers, and what the pure core must not import."""
+    found: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    return found
+
+
+def drawn() -> dict[str, list[set[str]]]:
+    """The table of layers in the design: for each row its modules, those that may know the others first."""
+    _, _, table = (ROOT / "docs" / "design.md").read_text().partition("| layer | modules | may know |\n|---|---|---|\n")
+    rows = [row.strip("| ").split(" | ") for row in table.partition("\n\n")[0].splitlines()]
+    return {layer: [set(re.findall(r"`(\w+)`", group)) for group in modules.split("→")] for layer, modules, _ in rows}
+
+
+def test_the_design_draws_the_layers_that_are_enforced() -> None:
+    layers, _ = contracts()
+    _main, *enforced = [set(layer.split(" | ")) for layer in layers["layers"]]
+
+    assert [group for groups in drawn().values() for group in groups] == enforced
+
+
+def test_all_of_the_pure_core_is_kept_pure() -> None:
+    _, pure = contracts()
+
+    assert {f"amiguard.{module}" for group in drawn()["pure core"] for module in group} <= set(pure["source_modules"])
