@@ -45,7 +45,9 @@ class Settings(  # pydantic takes the fields of the last base first
 
     Made by `load`; made directly it takes typed values and reads neither environment nor files."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

@@ -18,8 +18,8 @@ class AsteriskGroup(BaseModel):
     asterisk_timezone: Timezone = Field("local", description="the zone of log lines whose time has no offset")
     ami_host: Host = Field("127.0.0.1", description="where Asterisk's manager interface listens")
     ami_port: Port = Field(5038, description="its port")
-    ami_username: Text = Field("", validate_default=True, description="the manager user; empty = no AMI, only the log")
-    ami_secret: Secret = Field(SecretStr(""), validate_default=True, description="the manager user's secret")
+    ami_username: Text = Field("", description="the manager user; empty = no AMI, only the log")
+    ami_secret: Secret = Field(SecretStr(""), description="the manager user's secret")
     ami_tls: Switch = Field(default=False, description="speak TLS with Asterisk")
     ami_tls_ca: OptionalFile = Field(
         None, description="trust these certificates; empty = those of the operating system"

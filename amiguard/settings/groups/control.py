@@ -25,7 +25,6 @@ class ControlGroup(BaseModel):
     )
     http_token: Secret = Field(
         SecretStr(""),
-        validate_default=True,
         description=f"who shows it may do everything over TCP (at least {SHORTEST_TOKEN} characters); "
         "only on a loopback address it may be left out: then every local user may",
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
-from amiguard.feeds.names import is_place
 from amiguard.settings.durations import SECOND
+from amiguard.settings.hosts import is_http
 from amiguard.settings.kinds import Duration, OptionalFile, Secret, Text
 
 
@@ -30,7 +30,7 @@ class CrowdsecGroup(BaseModel):
     @field_validator("crowdsec_url")
     @classmethod
     def _is_a_url(cls, url: str) -> str:
-        if url and (not url.startswith(("https://", "http://")) or not is_place(url) or "?" in url or " " in url):
+        if url and (not is_http(url) or "?" in url):
             raise ValueError("is no URL; give one such as http://127.0.0.1:8080")
         return url
 

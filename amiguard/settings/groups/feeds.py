@@ -6,8 +6,9 @@ import re
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
-from amiguard.feeds.names import feeds_of, is_place
+from amiguard.feeds.names import feeds_of
 from amiguard.settings.durations import UNITS
+from amiguard.settings.hosts import is_http
 from amiguard.settings.kinds import Duration, Entries, Secret, Text
 
 LONGEST_OF_IPSET = 16 * UNITS["d"]
@@ -50,7 +51,7 @@ class FeedsGroup(BaseModel):
     @field_validator("apiban_url")
     @classmethod
     def _is_a_url(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://")) or not is_place(url) or "?" in url or " " in url:
+        if not is_http(url) or "?" in url:
             raise ValueError("is no URL; give one that begins with https://")
         return url
 

@@ -31,7 +31,6 @@ class FleetGroup(BaseModel):
     fleet_prefix: TableName = Field(
         "amiguard", description="what the names of all keys in Redis begin with: nodes with the same are one fleet"
     )
-
     fleet_count: Switch = Field(
         default=True, description="count failures together with the other nodes: `MAXRETRY` tries, wherever, are a ban"
     )
@@ -44,8 +43,6 @@ class FleetGroup(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _names_a_redis(cls, url: SecretStr) -> SecretStr:
-        text = url.get_secret_value()
-        if not text:
-            return url
-        parse(text)
+        if text := url.get_secret_value():
+            parse(text)
         return url

@@ -61,7 +61,7 @@ class MailGroup(BaseModel):
         None, description="trust these certificates; empty = those of the operating system"
     )
     smtp_username: Text = Field("", description="the login at the mail server; empty = none")
-    smtp_password: Secret = Field(SecretStr(""), validate_default=True, description="its password")
+    smtp_password: Secret = Field(SecretStr(""), description="its password")
     mail_events: MailEvents = Field(
         (NoticeKind.START, NoticeKind.STOP, NoticeKind.BAN, NoticeKind.ALERT), description="what is mailed"
     )

@@ -7,15 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from amiguard.ports import NoticeKind
+from amiguard.settings.hosts import is_http
 from amiguard.settings.kinds import OptionalFile, Secret, WebhookEvents, WebhookFormat
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0 and parts.scheme in {"https", "http"} and " " not in url
-    except ValueError:
-        return False
 
 
 class WebhookGroup(BaseModel):
@@ -39,7 +32,7 @@ class WebhookGroup(BaseModel):
         text = url.get_secret_value()
         if not text:
             return url
-        if not _is_http(text):
+        if not is_http(text):
             raise ValueError("is no URL; give one that begins with https:// or http://")
         if info.data.get("webhook_format") == "ntfy" and not urlsplit(text).path.rpartition("/")[2]:
             raise ValueError("ends without a topic; give one such as https://ntfy.sh/TOPIC")
