@@ -53,6 +53,12 @@ def endpoint(text: bytes) -> tuple[Address, int] | None:
     return (found, number) if number <= HIGHEST_PORT else None
 
 
+@lru_cache(256)
+def word(raw: bytes) -> str:
+    """Return one of Asterisk's own words: the name of an event, a service or a transport."""
+    return raw.decode("ascii")
+
+
 def text(raw: bytes | None) -> str:
     """Return an attacker's text, decoded and cut to `TEXT_LIMIT` characters."""
     if not raw:

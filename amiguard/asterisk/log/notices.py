@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-from amiguard.asterisk.log.fields import HIGHEST_PORT, address, endpoint, text
+from amiguard.asterisk.log.fields import HIGHEST_PORT, address, endpoint, text, word
 from amiguard.asterisk.log.table import ONLY, ROWS, Row
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.model import Address
@@ -56,7 +55,7 @@ def _judge(row: Row, found: re.Match[bytes], *, proves: bool) -> Notice | None:
         event = tuple.__new__(  # what SecurityEvent(...) does, in half the time
             SecurityEvent,
             (
-                name, row.service, *source, (_word(transport) if transport else row.transport) if proves else "",
+                name, row.service, *source, (word(transport) if transport else row.transport) if proves else "",
                 text(_user(before) if row.header else account), text(session) if session else "", acl, False, False,
             ),
         )  # fmt: skip
@@ -82,8 +81,3 @@ def _user(header: bytes) -> bytes:
     uri = header.rfind(b"<") + 1
     scheme, at = header.find(b":", uri), header.find(b"@", uri)
     return header[scheme + 1 : at] if uri <= scheme < at else header
-
-
-@lru_cache(16)
-def _word(text: bytes) -> str:
-    return text.decode("ascii")

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from operator import methodcaller
 from typing import NamedTuple
 
-from amiguard.asterisk.log.fields import address, lacking, text
+from amiguard.asterisk.log.fields import address, lacking, text, word
 from amiguard.asterisk.schema import COMMON, HEADERS, SecurityEvent
 
 ADDRESS = (
@@ -69,7 +69,7 @@ class _Form(NamedTuple):
     groups: Callable[[re.Match[bytes]], tuple[bytes, ...]]
 
 
-@lru_cache(None)
+@cache
 def _form(name: bytes) -> _Form:
     required, optional = HEADERS[name.decode()]
     pattern = START + name + rb'"' + _fields(required)
@@ -80,7 +80,7 @@ def _form(name: bytes) -> _Form:
     return _Form(name.decode(), strict, re.Match.groups if in_order else methodcaller("group", *places))
 
 
-@lru_cache(None)
+@cache
 def _tail(name: bytes) -> re.Pattern[bytes]:
     """Return what may follow the pair of addresses: the event's own fields, then those of a newer Asterisk."""
     required, optional = HEADERS[name.decode()]
@@ -114,7 +114,7 @@ class Security:
         name = line[start + len(START) : line.find(b'"', start + len(START))]
         if name not in _NAMES:
             return None
-        word, strict, groups = _form(name)
+        event_name, strict, groups = _form(name)
         found = strict.match(line, start)
         if found is None:
             return self._read_unclear(line, start, proves=proves)
@@ -125,7 +125,7 @@ class Security:
         event: SecurityEvent = tuple.__new__(  # what SecurityEvent(...) does, in half the time
             SecurityEvent,
             (
-                word, _word(service), source, int(port), _TRANSPORTS[transport] if proves else "",
+                event_name, word(service), source, int(port), _TRANSPORTS[transport] if proves else "",
                 text(account), text(session), text(acl) if acl else "", password == b"1", False,
             ),
         )  # fmt: skip
@@ -166,13 +166,8 @@ def _said(head: re.Match[bytes], place: re.Match[bytes], named: bytes, *, proves
     who = NAMED.match(named)
     account, session = who.groups() if who is not None else (None, None)
     event = SecurityEvent(
-        _word(head["name"]), _word(head["service"]), source, int(place["port"]),
+        word(head["name"]), word(head["service"]), source, int(place["port"]),
         _TRANSPORTS[place["transport"]] if proves else "",
         text(account), text(session), text(tail["acl"]), tail["password"] == b"1",
     )  # fmt: skip
     return head["at"], event, False
-
-
-@lru_cache(256)
-def _word(word: bytes) -> str:
-    return word.decode("ascii")

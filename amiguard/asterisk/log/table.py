@@ -7,7 +7,7 @@ A row's pattern is anchored at both ends of the message. Its address is the one 
 - `END`: it comes behind all of them;
 - `BETWEEN`: text stands on both sides. The first place that looks like Asterisk's own is taken, if what is before it
   can't be a text that only looks like an end (`whole`). Otherwise, if another place names another address, the line
-  names nobody: it is reported as `ambiguous`.
+  names nobody: it is reported (`Channel.ALARM`).
 
 Sources are file:function of Asterisk 22 where it still has the file, else 16 (`chan_sip.c` was removed in 21)."""
 
