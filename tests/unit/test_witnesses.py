@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from amiguard import guard as guarding
-from amiguard.chansip import PATIENCE, ChanSip, Told
+from amiguard.chansip import PATIENCE, ChanSip, Report
 from amiguard.journal import Action
 from tests.lab.waiting import until
 from tests.lab.world import ATTACKER, World, chan_sip, guess
-from tests.unit.sources.logfile.test_intake import Told as Handed
-from tests.unit.sources.logfile.test_intake import line
+from tests.unit.sources.logfile.test_intake import Handed, line
 
 FULL, MESSAGES = Path("/nonexistent/full"), Path("/nonexistent/messages")
 
@@ -130,11 +129,11 @@ def test_an_event_of_chan_sip_waits_until_its_line_comes_or_its_time_is_up() -> 
     chansip = ChanSip(log_followed=True)
     assert not chansip.waits
 
-    chansip.admit(Told(chan_sip(ATTACKER), "ami", 0), 0)
+    chansip.admit(Report(chan_sip(ATTACKER), "ami", 0), 0)
     assert chansip.waits
     chansip.release(PATIENCE + 1)
     assert not chansip.waits
 
-    chansip.admit(Told(chan_sip(ATTACKER), "ami", 0), 0)
-    chansip.admit(Told(chan_sip(ATTACKER), "log", 0), 0)
+    chansip.admit(Report(chan_sip(ATTACKER), "ami", 0), 0)
+    chansip.admit(Report(chan_sip(ATTACKER), "log", 0), 0)
     assert not chansip.waits

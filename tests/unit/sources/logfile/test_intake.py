@@ -21,7 +21,7 @@ MESSAGE = (
 )
 
 
-class Told:
+class Handed:
     """An intake, and what it told."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ def line(clock: str) -> str:
 
 
 def test_a_line_that_was_read_late_counts_at_its_own_time() -> None:
-    told = Told()
+    told = Handed()
     told.take(line("13:55:00"), live=False)
 
     [(event, source, at)] = told.told
@@ -49,7 +49,7 @@ def test_a_line_that_was_read_late_counts_at_its_own_time() -> None:
 
 
 def test_no_line_is_from_the_future() -> None:
-    told = Told()
+    told = Handed()
     told.take(line("14:00:01"))
     told.take(line("15:00:00"), live=False)
 
@@ -58,7 +58,7 @@ def test_no_line_is_from_the_future() -> None:
 
 @pytest.mark.parametrize("clock", ["13:00:00", "15:00:00", "13:58:00"])
 def test_a_line_that_was_just_written_in_another_zone_counts_now_and_the_log_says_so(clock: str) -> None:
-    told = Told()
+    told = Handed()
     told.take(line(clock))
 
     assert [at for _, _, at in told.told] == [NOW]
@@ -66,7 +66,7 @@ def test_a_line_that_was_just_written_in_another_zone_counts_now_and_the_log_say
 
 
 def test_a_delay_of_seconds_is_no_other_zone() -> None:
-    told = Told()
+    told = Handed()
     told.take(line("13:59:00"))
 
     assert [at for _, _, at in told.told] == [NOW - 60_000]
@@ -75,7 +75,7 @@ def test_a_delay_of_seconds_is_no_other_zone() -> None:
 
 
 def test_an_event_that_asterisk_could_not_issue_is_an_alarm() -> None:
-    told = Told()
+    told = Handed()
     told.take(
         "[2026-11-22 14:00:00] ERROR[1] security_events.c: Failed to issue security event of type InvalidAccountID."
     )
@@ -96,7 +96,7 @@ def test_an_object_in_the_middle_of_a_plain_log_is_not_believed_like_a_json_log(
     plain, json_log = tmp_path / "full", tmp_path / "amiguard.json"
     plain.write_text(line("13:59:59") + "\n")
     json_log.write_text(security + "\n")
-    told = Told()
+    told = Handed()
     told.take(security, plain)
     told.take(security, json_log)
 
