@@ -105,11 +105,7 @@ class Guard:
             FirewallError: the kernel refuses the layout.
         """
         saved = await self._recorder.open()
-        self.exemptions.adopt(saved.allowed, saved.names)
-        if self._sharing is None:
-            self.exemptions.forsake()
-        self.presence.restore(saved.phones, self._clock())
-        self._timeline.restore(saved.minutes, self._clock())
+        self._adopt(saved)
         try:
             await self._enforcement.start(self._allowlist.targets(), saved)
         except FirewallError:
@@ -289,11 +285,17 @@ class Guard:
         except FirewallError as error:
             self._journal.write(Action.FIREWALL_FAILED, "bans of allowed addresses could not be lifted", error=error)
 
-    def _restore(self, saved: Saved) -> None:
-        """Take up what a store that opened late remembers."""
+    def _adopt(self, saved: Saved) -> None:
+        """Take up what the store remembers, but for the bans; where no other nodes are, nothing that they allowed."""
         self.exemptions.adopt(saved.allowed, saved.names)
-        self.restored()
+        if self._sharing is None:
+            self.exemptions.forsake()
         self.presence.restore(saved.phones, self._clock())
         self._timeline.restore(saved.minutes, self._clock())
+
+    def _restore(self, saved: Saved) -> None:
+        """Take up what a store that opened late remembers."""
+        self._adopt(saved)
+        self.restored()
         bans = [ban for ban in saved.bans if not self._allowlist.holds(ban.target)]
         self._enforcement.restore(dataclasses.replace(saved, bans=bans))

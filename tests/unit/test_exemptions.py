@@ -224,3 +224,17 @@ async def test_a_name_has_its_last_answer_also_after_a_restart_without_dns() -> 
         guard.exemptions.set(AllowOrigin.NAME, "office.example.org", [])
         await until(lambda: not after.firewall.allowed)
         await until(lambda: Resolved("office.example.org", ()) in after.store.changes)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_other_nodes_allowed_is_taken_back_where_there_are_none_any_more(late: bool) -> None:
+    world = World()
+    world.store.saved = Saved(allowed=[Allowed(ATTACKER, AllowOrigin.FLEET, node="pbx2")])
+    world.store.broken = late
+    async with world.running() as guard:
+        world.store.broken = False
+        await until(lambda: Disallowed(ATTACKER) in world.store.changes, 10)
+        assert not guard.exemptions.told()
+        await until(lambda: ATTACKER not in world.firewall.allowed)
+        attack(guard)
+        assert ATTACKER in world.firewall.dropped
