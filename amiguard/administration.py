@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from amiguard.alerting import Alerting
 from amiguard.allowlist import Allowlist
@@ -13,10 +12,10 @@ from amiguard.enforcement import Enforcement
 from amiguard.errors import BanRefused, FirewallError
 from amiguard.exemptions import Exemptions
 from amiguard.histogram import Histogram
-from amiguard.journal import Action
 from amiguard.judge import Judge
 from amiguard.listing import Listing
 from amiguard.lists import Feed
+from amiguard.measurements import Measurements
 from amiguard.model import Address, Allowed, AllowOrigin, Ban, Drops, Evidence, Origin, Reason, Target
 from amiguard.nodes import Fleet
 from amiguard.offenders import offender
@@ -25,28 +24,6 @@ from amiguard.presence import Presence
 from amiguard.recorder import Recorder
 from amiguard.rules.networks import pieces
 from amiguard.timeline import Timeline
-
-
-@dataclass(frozen=True, slots=True)
-class Measurements:
-    """What is counted or measured."""
-
-    status: Mapping[str, object]
-    reasons: Mapping[Reason, int]
-    """Failures by reason."""
-    alerts: Mapping[Action, int]
-    capacity: int
-    """Offenders that the jail can count at once."""
-    latency: Histogram
-    """Of the kernel."""
-    lag: Histogram
-    """Of the event loop."""
-    tasks: int
-    """Of the event loop, those that wait included."""
-    drops: Drops | None
-    """None = the kernel does not tell."""
-    feed_drops: Mapping[str, Drops]
-    """By the list that named the source."""
 
 
 class Administration:
@@ -276,6 +253,7 @@ class Administration:
             reasons=self._judge.counters.reasons,
             alerts=self._alerting.counts,
             capacity=self._judge.rules.jail.capacity,
+            memory=self._judge.rules.memory(),
             latency=self._enforcement.latency,
             lag=self.lag,
             tasks=len(asyncio.all_tasks()),

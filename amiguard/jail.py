@@ -7,6 +7,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from itertools import islice
+from sys import getsizeof
 
 from amiguard.model import Address, Ban, Evidence, Failure, Reason, Target, Timestamp
 from amiguard.policy import Policy
@@ -112,6 +113,10 @@ class Jail:
         """Drop what is known of this address: it was unbanned or allowed."""
         self._offenders.drop(address)
 
+    def memory(self) -> int:
+        """Return about how many bytes all this takes: cheap, for only a few offenders are looked at."""
+        return self._offenders.memory(_bytes_of)
+
     def _capacity(self) -> int:
         return min(self._most, max(LEAST, TIMES // self.policy.maxretry))
 
@@ -134,6 +139,12 @@ class Jail:
             offender.connected = True
         if failure.account and len(offender.accounts) < MAX_ACCOUNTS and failure.account not in offender.accounts:
             offender.accounts.append(failure.account)
+
+
+def _bytes_of(address: Address, offender: Offender) -> int:
+    """Return how many bytes one offender takes, whatever else may hold the same texts."""
+    parts = address, offender, offender.times, *offender.times, offender.accounts, *offender.accounts
+    return sum(map(getsizeof, parts))
 
 
 def ban_of(

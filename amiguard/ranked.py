@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from itertools import chain, islice
+from sys import getsizeof
 from typing import Generic, TypeVar
 
 from amiguard.model import Timestamp
 
 FORGOTTEN_AT_ONCE = 2
 """Quiet entries that are forgotten with each new one, so that forgetting never takes long at once."""
+
+MEASURED = 4
+"""Entries at either end of a level whose memory is measured: those of one level are much alike."""
 
 
 class Entry:
@@ -78,6 +83,16 @@ class Ranked(Generic[Key, Kept]):
         if entry is not None and entry.level >= 0:
             del self._levels[entry.level][key]
         return entry
+
+    def memory(self, bytes_of: Callable[[Key, Kept], int]) -> int:
+        """Return about how many bytes the table takes. `bytes_of` is asked of a few entries of each level."""
+        total = getsizeof(self._entries)
+        for level in self._levels:
+            total += getsizeof(level)
+            if level:
+                some = dict(chain(islice(level.items(), MEASURED), islice(reversed(level.items()), MEASURED)))
+                total += len(level) * sum(bytes_of(*one) for one in some.items()) // len(some)
+        return total
 
     def _evict(self) -> None:
         for level in self._levels:

@@ -13,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from amiguard import __version__
-from amiguard.administration import Measurements
 from amiguard.histogram import Histogram
+from amiguard.measurements import Measurements
 from amiguard.override import override
 
 
@@ -86,6 +86,8 @@ def _firewall(status: Mapping[str, Any], measured: Measurements) -> Iterator[Met
         yield _counter("dropped_bytes", "Bytes that the kernel dropped for bans.", measured.drops.bytes)
     yield _gauge("jail_offenders", "Offenders that are counted.", status["jail"]["tracked"])
     yield _gauge("jail_capacity", "Offenders that can be counted at once.", measured.capacity)
+    what = "What counts offenders takes, estimated by some of them."
+    yield _labelled(GaugeMetricFamily, "jail_memory_bytes", what, "rule", measured.memory)
     yield _counter("jail_evicted", "Offenders forgotten for want of room.", status["jail"]["evicted"])
 
 

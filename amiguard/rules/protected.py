@@ -110,6 +110,10 @@ class Protected:
         for account in self._presence.accounts(address):
             self.phones.forget(own(address, account))
 
+    def memory(self) -> int:
+        """Return about how many bytes the jails take."""
+        return self.phones.memory() + self.others.memory() + self._alerts.memory()
+
     def _failed(self, failure: Failure, key: Address, text: str) -> Ban | Alarm | None:
         ban = self.phones.observe(failure._replace(address=key))
         if ban is not None:

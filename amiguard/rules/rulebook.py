@@ -151,6 +151,16 @@ class Rulebook:
         if self.scanners is not None:
             self.scanners.jail.forget(address)
 
+    def memory(self) -> dict[str, int]:
+        """Return about how many bytes each rule takes that counts offenders in a jail."""
+        slow, scanners = self.slow, self.scanners
+        return {
+            "jail": self.jail.memory(),
+            "protected": self.protected.memory(),
+            "slow": 0 if slow is None else slow.memory(),
+            "scanners": 0 if scanners is None else scanners.jail.memory(),
+        }
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def _verdicts(self, ban: Ban | None, network: Ban | None, alarm: Alarm | None) -> Verdicts:

@@ -76,6 +76,9 @@ async def test_a_scrape_tells_everything_that_a_graph_needs() -> None:
     assert told["amiguard_firewall_transaction_seconds_count",] >= 1
     assert told["amiguard_firewall_transaction_seconds_bucket", "+Inf"] >= 1
     assert told["amiguard_loop_lag_seconds_count",] >= 1
+    rules = {labels[0]: value for (name, *labels), value in told.items() if name == "amiguard_jail_memory_bytes"}
+    assert rules.keys() == {"jail", "protected", "slow", "scanners"}
+    assert 50_000 > rules["jail"] > rules["protected"] / 3 > 0  # one offender, and three empty jails
     assert told["process_resident_memory_bytes",] > 1_000_000
     assert sum(name == "amiguard_failures_total" for name, *_ in told) == len(Reason)
 
