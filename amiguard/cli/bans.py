@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,8 @@ def banned(
         display.show(*display.ban_rows(bans))
     elif target is not None:
         say(f"{target} is not banned")
+    elif sys.stdout.isatty():
+        say("nobody is banned")
     if target is not None and not bans:
         raise typer.Exit(NO)
 

@@ -4,6 +4,8 @@ What a command needs is imported inside it: `amiguard version` need not wait for
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from amiguard.cli import bans, exempting, fleet, life, looking_back, migrating, watching
@@ -13,7 +15,26 @@ app = typer.Typer(
     help="Bans the attackers of an Asterisk server in the kernel.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def tell_version(asked: bool) -> None:
+    """As `amiguard version`."""
+    if asked:
+        life.version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=tell_version, help="Tell the version.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
 
 for command in (
     life.run,

@@ -39,7 +39,8 @@ def targets_of(address: str | None, file: Path | None) -> list[Target]:
     try:
         text = sys.stdin.read() if file is None else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"can't read {file or 'standard input'}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise typer.BadParameter(f"can't read {file or 'standard input'}: {why}") from None
     targets: dict[Target, None] = {}
     wrong = []
     for number, line in enumerate(text.splitlines(), 1):

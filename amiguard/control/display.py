@@ -15,6 +15,8 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from amiguard.answers import iso
+
 Item = TypeVar("Item")
 
 Cell = tuple[str, str]
@@ -26,6 +28,18 @@ BANS = ("address", "country", "left", "reason", "node", "failures", "before", "d
 SOMETIMES = frozenset({"country", "dropped", "node"})
 """Columns that are left out where nothing of it is known of any ban."""
 
+MOMENTS = frozenset({"since", "last_event", "last_line"})
+"""What the status tells in milliseconds since 1970."""
+
+SPANS = frozenset({"uptime", "remaining", "findtime", "age"})
+"""What the status and an offender's record tell in seconds."""
+
+GAP = 2
+"""Blanks between two columns."""
+
+LEAST = 12
+"""Characters of the last column that a terminal must have room for, or it gets no table: it wraps lines itself."""
+
 
 def visible(text: str) -> str:
     """Return `text` with control characters, direction marks and the like written out."""
@@ -35,22 +49,36 @@ def visible(text: str) -> str:
 
 
 def show(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Write a table; on a terminal with `header` and styles, else one line a row, in columns divided by two blanks."""
-    if sys.stdout.isatty():
-        _rich(header, rows)
+    """Write a table with `header`; on a terminal with styles, in a pipe without header, one line a row."""
+    shown = [[(visible(text), style) for text, style in row] for row in rows]
+    texts = [[text or "-" for text, _ in row] for row in shown]
+    if not sys.stdout.isatty():
+        _plain(texts)
         return
-    texts = [[visible(text) or "-" for text, _ in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+    titled = [list(header), *texts] if any(header) else texts
+    *widths, last = (max(map(len, column)) for column in zip(*titled, strict=True))
+    if sum(widths) + GAP * len(widths) + min(last, LEAST) <= Console().width:
+        _rich(header, shown)
+    else:
+        _plain(titled)
+
+
+def _plain(rows: Sequence[Sequence[str]]) -> None:
+    """Write aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = (" " * GAP).join(text.ljust(width) for text, width in zip(row, widths, strict=True))
         sys.stdout.write(f"{line.rstrip()}\n")
 
 
 def _rich(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Write a table for people."""
-    shown = Table(*header, box=SIMPLE_HEAD, show_header=any(header))
+    """Write a table for people; of the columns only the last one is ever broken."""
+    shown = Table(box=SIMPLE_HEAD, show_header=any(header), show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
+    for name in header[:-1]:
+        shown.add_column(name, no_wrap=True)
+    shown.add_column(header[-1], overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(visible(text), style) for text, style in row))
+        shown.add_row(*(Text(text, style) for text, style in row))
     Console().print(shown)
 
 
@@ -68,11 +96,21 @@ def flattened(value: Mapping[str, object], prefix: str = "") -> list[tuple[str, 
     return flat
 
 
-def word(value: object) -> str:
-    """Return a value of the status in an operator's words."""
+def lasting(seconds: int) -> str:
+    """Return a duration as `4d 7:05:09`."""
+    days, rest = divmod(seconds, 86_400)
+    return f"{days}d {timedelta(seconds=rest)}" if days else str(timedelta(seconds=rest))
+
+
+def word(value: object, name: str = "") -> str:
+    """Return a value in an operator's words; `name` tells of some numbers what they are."""
     match value:
         case bool():
             return "yes" if value else "no"
+        case int() if name in MOMENTS:
+            return iso(value)
+        case int() if name in SPANS:
+            return lasting(value)
         case None:
             return "-"
         case list():
@@ -89,7 +127,7 @@ def ban_rows(bans: Sequence[Mapping[str, Any]]) -> tuple[Sequence[str], list[lis
 
 def _ban_cells(ban: Mapping[str, Any]) -> dict[str, Cell]:
     """Return what there is to say about a ban, by column."""
-    left = "for ever" if ban["remaining"] is None else str(timedelta(seconds=ban["remaining"]))
+    left = "for ever" if ban["remaining"] is None else lasting(ban["remaining"])
     tried = ban["comment"] or ", ".join(ban["accounts"])
     return {
         "address": (ban["address"], "bold"),
@@ -116,7 +154,7 @@ def allowed_row(allowed: Mapping[str, Any]) -> list[Cell]:
 
 def node_row(node: Mapping[str, Any]) -> list[Cell]:
     """Return a node of the fleet as a row of the table."""
-    return [(node["node"], "bold"), (node["version"], ""), (f"{timedelta(seconds=node['seen'])} ago", "")]
+    return [(node["node"], "bold"), (node["version"], ""), (f"{lasting(node['seen'])} ago", "")]
 
 
 def progress(items: Sequence[Item], what: str) -> Iterable[Item]:
@@ -128,5 +166,8 @@ def progress(items: Sequence[Item], what: str) -> Iterable[Item]:
 
 def status_rows(status: Mapping[str, object]) -> list[list[Cell]]:
     """Return the daemon's status, one value a row."""
-    rows = [(name, word(value)) for name, value in flattened(status)]
-    return [[(name, "bold"), (value, "red" if value == "no" else "")] for name, value in rows]
+    rows: list[list[Cell]] = []
+    for name, value in flattened(status):
+        last = name.rpartition(".")[2]
+        rows.append([(name, "bold"), (word(value, last), "red" if value is False and last in {"ready", "up"} else "")])
+    return rows

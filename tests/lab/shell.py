@@ -51,8 +51,8 @@ class Shell:
             out, err = await process.communicate(input.encode())
         return Ended(process.returncode or 0, out.decode(), err.decode())
 
-    def on_terminal(self, *arguments: str, err: bool = False) -> str:
+    def on_terminal(self, *arguments: str, err: bool = False, columns: int = 120) -> str:
         """Run a command to its end, and return what it writes to a terminal: its output, or its complaints."""
         command = [sys.executable, "-m", "amiguard", *arguments]
-        environ = self.environ | {"COLUMNS": "120"}
+        environ = self.environ | {"COLUMNS": str(columns)}
         return seen_on_terminal(command, environ, out=not err, err=err, patience=PATIENCE)[1].decode()
