@@ -2,56 +2,105 @@
 
 import { ask } from "./api.js";
 import { confirm } from "./dialog.js";
-import { byId, count, element, say, span, visible } from "./dom.js";
+import { byId, count, element, names, say, span, visible } from "./dom.js";
 import { everywhere } from "./fleet.js";
 
-const PAGE = 200;
+const PAGE = 200; // Rows that are shown at first, and more of them by each click.
+const MOST = 1000; // Bans in one answer of the daemon.
+const PAUSE = 300; // Milliseconds without a key, before all bans are looked through.
 const TIMES = [["", "as configured"], ["3600", "1 hour"], ["86400", "1 day"], ["604800", "1 week"], ["-1", "for ever"]];
 
 let bans = [];
-let cursor = null;
-let found = null; // What the daemon says of an address that is searched for.
+let rest = false; // Whether there are more than `bans`.
+let found = []; // What the daemon told of whom is searched for.
+let passed = null; // How many bans were looked through, while that goes on.
 let changed = () => {};
 
 export function onChange(callback) {
   changed = callback;
 }
 
-export async function load() {
-  const page = await ask("GET", `/api/v1/bans?limit=${PAGE}`);
-  bans = page.bans;
-  cursor = page.cursor;
+// Tells all bans, the newest first, a page after the other.
+async function* pages(limit = MOST) {
+  let cursor = null;
+  do {
+    const from = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const page = await ask("GET", `/api/v1/bans?limit=${limit}${from}`);
+    cursor = page.cursor;
+    yield { found: page.bans, rest: cursor !== null };
+  } while (cursor !== null);
+}
+
+// Shows so many of the newest bans, and those that are searched for.
+export async function load(wanted = Math.max(PAGE, bans.length)) {
+  const loaded = [];
+  for await (const page of pages(Math.min(wanted, MOST))) {
+    loaded.push(...page.found);
+    rest = page.rest;
+    if (loaded.length >= wanted) break;
+  }
+  bans = loaded;
   show();
 }
 
-async function more() {
-  const page = await ask("GET", `/api/v1/bans?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`);
-  bans = [...bans, ...page.bans];
-  cursor = page.cursor;
-  show();
+// Takes note that somebody is let through.
+export function lifted(address) {
+  found = found.filter((ban) => ban.address !== address);
 }
 
-// Looks among what is loaded, and asks the daemon where it is an address.
+const typed = () => byId("search").value.trim().toLowerCase();
+
+// Looks among what is loaded, asks the daemon where it is an address, and else looks through all other bans.
 async function search() {
-  const text = byId("search").value.trim();
-  found = null;
+  const text = typed();
+  found = [];
+  passed = null;
   if (/^[0-9a-f:.]+(\/\d+)?$/i.test(text) && /[.:]/.test(text)) {
     try {
-      found = (await ask("GET", `/api/v1/bans?address=${encodeURIComponent(text)}`)).bans;
+      const told = (await ask("GET", `/api/v1/bans?address=${encodeURIComponent(text)}`)).bans;
+      if (typed() === text) found = told;
     } catch {
-      found = null; // Not a whole address yet.
+      // Not a whole address yet.
     }
   }
-  if (byId("search").value.trim() === text) show();
+  if (typed() !== text) return;
+  show();
+  if (text && rest && !found.length) await further(text);
+}
+
+// Looks through all bans, until enough are found, or something else is searched for.
+async function further(text) {
+  passed = 0;
+  show();
+  await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  if (typed() !== text) return;
+  for await (const page of pages()) {
+    if (typed() !== text) return;
+    passed += page.found.length;
+    found = [...found, ...page.found.filter((ban) => matches(ban, text))].slice(0, PAGE);
+    show();
+    if (found.length === PAGE) break;
+  }
+  passed = null;
+  show();
+  say(`${count(matching().length)} found`);
+}
+
+function matches(ban, text) {
+  return [ban.address, country(ban), ban.reason, ban.comment, ban.node, ...ban.accounts].some((one) => one.toLowerCase().includes(text));
 }
 
 function matching() {
-  const text = byId("search").value.trim().toLowerCase();
+  const text = typed();
   if (!text) return bans;
-  const loaded = bans.filter((ban) =>
-    [ban.address, country(ban), ban.reason, ban.comment, ban.node, ...ban.accounts].some((one) => one.toLowerCase().includes(text)));
+  const loaded = bans.filter((ban) => matches(ban, text));
   const known = new Set(loaded.map((ban) => ban.address));
-  return [...(found ?? []).filter((ban) => !known.has(ban.address)), ...loaded];
+  return [...found.filter((ban) => !known.has(ban.address)), ...loaded];
+}
+
+function nobody() {
+  if (passed !== null) return `Looked through ${count(passed)} bans …`;
+  return typed() ? "Nobody of whom this is true." : "Nobody is banned.";
 }
 
 const regions = new Intl.DisplayNames(["en"], { type: "region" });
@@ -66,14 +115,14 @@ function left(ban) {
 
 function row(ban) {
   const via = [ban.service, ban.transport].filter(Boolean).join(" ");
-  const tried = ban.accounts.map(visible).join(", ") || visible(ban.comment) || "–";
+  const tried = ban.accounts.length ? ban.accounts.map(visible) : [visible(ban.comment) || "–"];
   const why = ban.failures ? `${count(ban.failures)} failure${ban.failures === 1 ? "" : "s"}` : ban.origin === ban.reason ? "" : ban.origin;
   const button = (text, act) =>
     element("button", { type: "button", class: "small", "aria-label": `${text} ${ban.address}`, onclick: () => act(ban.address) }, text);
   return element("tr", {},
     element("td", { class: "who" }, element("span", { class: "address" }, ban.address),
       ban.country ? element("span", { class: "sub" }, country(ban)) : null),
-    element("td", { class: "tried" }, tried),
+    element("td", { class: "tried" }, names(tried)),
     element("td", { class: "reason" }, ban.reason, why ? element("span", { class: "sub" }, why) : null,
       ban.node ? element("span", { class: "sub" }, `told by ${visible(ban.node)}`) : null),
     element("td", { class: "evidence" }, ban.evidence ?? "–", via ? element("span", { class: "sub" }, via) : null),
@@ -89,14 +138,15 @@ export function show() {
   byId("rows").replaceChildren(...shown.map(row));
   if (focused) [...byId("rows").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
   byId("bans").classList.toggle("no-drops", !bans.some((ban) => ban.dropped));
-  byId("none").hidden = shown.length > 0;
-  byId("none").textContent = byId("search").value ? "Nobody of whom this is true." : "Nobody is banned.";
-  byId("more").hidden = cursor === null || Boolean(byId("search").value);
+  byId("none").hidden = shown.length > 0 && passed === null;
+  byId("none").textContent = nobody();
+  byId("more").hidden = !rest || Boolean(typed());
 }
 
 async function done(text) {
   say(text);
   await load();
+  if (typed()) search();
   changed();
 }
 
@@ -149,6 +199,6 @@ export function start() {
   byId("search").addEventListener("input", search);
   byId("ban").addEventListener("click", ban);
   byId("allow").addEventListener("click", () => allow());
-  byId("more").addEventListener("click", more);
+  byId("more").addEventListener("click", () => load(bans.length + PAGE));
   setInterval(show, 30_000);
 }

@@ -22,6 +22,13 @@ export function visible(text) {
   return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0).toString(16)}}`);
 }
 
+// Names that strangers chose, each by itself: a right-to-left one turns nothing around but itself. What is too long is cut by
+// the style; `title` has it all.
+export function names(list) {
+  const parts = list.flatMap((name, index) => [...(index ? [", "] : []), element("bdi", {}, name)]);
+  return element("span", { class: "names", title: list.join(", ") }, ...parts);
+}
+
 export function span(seconds) {
   if (seconds === null) return "for ever";
   const units = [["d", 86400], ["h", 3600], ["min", 60]];

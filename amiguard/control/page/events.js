@@ -1,6 +1,6 @@
 // The journal's lines as they are written, the newest first.
 
-import { byId, element, visible } from "./dom.js";
+import { byId, element, names, visible } from "./dom.js";
 
 const MOST = 150;
 const ALERTS = new Set(["injection", "account-under-attack", "suspected-compromise", "log-alarm"]);
@@ -11,15 +11,16 @@ function entry(line) {
   const action = line["event.action"];
   const at = new Date(line["@timestamp"]);
   const who = line["source.ip"] ?? line["source.address"] ?? "";
-  const tried = line["user.name"] ?? (line["related.user"] ?? []).join(", ");
+  const tried = (line["user.name"] ? [line["user.name"]] : line["related.user"] ?? []).map(visible);
   const kind = action === "ban" ? "ban" : ALERTS.has(action) || line["log.level"] === "error" ? "alert" : "";
-  const detail = [line["asterisk.service"], tried && `tried ${tried}`].filter(Boolean).map(visible).join(" · ");
+  const service = visible(line["asterisk.service"] ?? "");
+  const detail = [service, service && tried.length ? " · " : "", ...(tried.length ? ["tried ", names(tried)] : [])];
   const text = action === "failure" ? `${who} ${line["event.reason"]}` : line.message;
   return element("li", { class: kind },
     element("time", { datetime: line["@timestamp"] }, at.toLocaleTimeString("en-GB")),
     element("span", {},
-      element("span", { class: "action" }, action), " ", visible(text),
-      detail ? element("span", { class: "sub" }, detail) : null),
+      element("span", { class: "action" }, action), " ", names([visible(text)]),
+      service || tried.length ? element("span", { class: "sub" }, ...detail) : null),
   );
 }
 

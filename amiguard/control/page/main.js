@@ -9,6 +9,7 @@ import * as health from "./health.js";
 import { draw } from "./plot.js";
 
 const CHANGES = new Set(["ban", "unban", "expire"]);
+const ENDS = new Set(["unban", "expire"]);
 
 onTokenNeeded(() =>
   confirm({
@@ -66,6 +67,7 @@ setInterval(() => timeline().catch(() => {}), 30_000);
 watch(
   (line) => {
     events.add(line);
+    if (ENDS.has(line["event.action"])) bans.lifted(line["source.ip"] ?? line["source.address"]);
     if (CHANGES.has(line["event.action"])) reload();
   },
   events.missing,
