@@ -104,7 +104,7 @@ class Daemon:
             log_followed=bool(settings.asterisk_log),
             fleet=fleet_of(settings, journal, clock),
         )
-        self._guard.administration.country = country_of(settings)
+        self._guard.administration.country = country_of(settings, journal)
         self._control = ControlServer(
             control_settings(settings),
             self._guard.administration,

@@ -40,6 +40,7 @@ class Action(StrEnum):
     SUSPECTED_COMPROMISE = "suspected-compromise"
     FIREWALL_HEALED = "firewall-healed"
     FIREWALL_FAILED = "firewall-failed"
+    GEOIP_FAILED = "geoip-failed"
     STORE_FAILED = "store-failed"
     STORE_RECOVERED = "store-recovered"
     MAIL_SENT = "mail-sent"

@@ -67,7 +67,7 @@ def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Not
     if settings.mail_to:
         from amiguard.notifiers.mail import Mail
 
-        notifiers.append(Mail(mail_settings(settings), clock, journal, country=country_of(settings)))
+        notifiers.append(Mail(mail_settings(settings), clock, journal, country=country_of(settings, journal)))
     if settings.webhook_url.get_secret_value():
         notifiers.append(_webhook(settings, journal, clock))
     if settings.crowdsec_machine and settings.firewall != "dry-run":
@@ -77,13 +77,13 @@ def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Not
     return notifiers
 
 
-def country_of(settings: Settings) -> Country | None:
+def country_of(settings: Settings, journal: Journal) -> Country | None:
     """Return what tells countries; nothing without `GEOIP_DATABASE`."""
     if settings.geoip_database is None:
         return None
     from amiguard.geo import Countries
 
-    return Countries(settings.geoip_database)
+    return Countries(settings.geoip_database, journal)
 
 
 def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
@@ -94,7 +94,7 @@ def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
         return Webhook(wanted, clock, journal)
     from amiguard.notifiers.webhook.layout import Layout
 
-    return Webhook(wanted, clock, journal, Layout(wanted.format, wanted.url), country_of(settings))
+    return Webhook(wanted, clock, journal, Layout(wanted.format, wanted.url), country_of(settings, journal))
 
 
 def hand_on_messages(old: Sequence[Notifier], new: Sequence[Notifier]) -> None:

@@ -105,7 +105,7 @@ class Reloading:
         if changed.notifiers:
             await self._parts.replace_notifiers(old, new)
         if "geoip_database" in changed.fields:
-            self._guard.administration.country = country_of(new)
+            self._guard.administration.country = country_of(new, self._journal)
         if changed.log:
             await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed.fields)
         if changed.ami or "protect_registered" in changed.fields:

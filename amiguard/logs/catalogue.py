@@ -205,6 +205,13 @@ CATALOGUE: dict[Action, Entry] = {
         "failure",
         "The kernel refused a change; it is tried again, and nothing of it counts as done.",
     ),
+    Action.GEOIP_FAILED: Entry(
+        Level.WARNING,
+        ("file",),
+        ("info",),
+        "failure",
+        "`GEOIP_DATABASE` is gone or damaged: bans go without their countries. Told once, until the file is another.",
+    ),
     Action.STORE_FAILED: Entry(
         Level.ERROR,
         ("database",),

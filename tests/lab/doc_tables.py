@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+from errno import ENOENT
 from pathlib import Path
 from unittest.mock import patch
 
@@ -185,6 +187,10 @@ EXAMPLES: dict[Action, tuple[str, dict[str, object]]] = {
     Action.FIREWALL_FAILED: (
         "the kernel refused bans; they are tried again",
         {"error": FirewallError("Operation not permitted", 1), "waiting": 3},
+    ),
+    Action.GEOIP_FAILED: (
+        "countries are not told: /usr/share/GeoIP/GeoLite2-Country.mmdb can't be read",
+        {"error": OSError(ENOENT, os.strerror(ENOENT))},
     ),
     Action.STORE_FAILED: ("", {"error": StoreError("the database is read-only")}),
     Action.STORE_RECOVERED: ("the database takes changes again", {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from contextlib import closing
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from amiguard.geo import Countries
+from amiguard.journal import Action
 from amiguard.model import parse_target
 from amiguard.settings import load
+from tests.lab.journal import RecordingJournal
+from tests.lab.waiting import until
 
 DATABASE = Path(__file__).parents[1] / "data/countries.mmdb"
 
@@ -28,23 +32,36 @@ DATABASE = Path(__file__).parents[1] / "data/countries.mmdb"
         ("2001:db8:ffff::1", ""),
     ],
 )
-def test_a_country_is_told_by_its_code_and_nothing_else_is(target: str, code: str) -> None:
-    with closing(Countries(DATABASE)) as countries:
+async def test_a_country_is_told_by_its_code_and_nothing_else_is(target: str, code: str) -> None:
+    with closing(Countries(DATABASE, RecordingJournal())) as countries:
         assert countries(parse_target(target)) == code
 
 
-def test_a_database_that_is_gone_broken_or_renewed_ends_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "countries.mmdb"
-    countries, address = Countries(path), parse_target("192.0.2.7")
+async def test_a_database_that_is_gone_broken_or_renewed_ends_nothing_and_each_is_told_once(tmp_path: Path) -> None:
+    path, journal = tmp_path / "countries.mmdb", RecordingJournal()
+    countries, address = Countries(path, journal), parse_target("192.0.2.7")
 
-    assert countries(address) == ""
+    async def told(times: int, code: str) -> None:
+        for _ in range(3):
+            assert await asyncio.to_thread(countries, address) == code
+        await until(lambda: journal.count(Action.GEOIP_FAILED) == times)
+
+    def renew() -> None:
+        shutil.copy(DATABASE, tmp_path / "new")
+        (tmp_path / "new").rename(path)
+
+    await told(1, "")
+    renew()
+    await told(1, "DE")
+    path.unlink()
+    await told(2, "")
     path.write_bytes(b"no database")
-    assert countries(address) == ""
-    shutil.copy(DATABASE, tmp_path / "new")
-    (tmp_path / "new").rename(path)
-    assert countries(address) == "DE"
+    await told(3, "")
+    renew()
+    await told(3, "DE")
     os.truncate(path, 700)
-    assert countries(address) in {"", "DE"}
+    await told(4, "")
+    assert all(str(path) in line.message for line in journal.lines)
     countries.close()
 
 
