@@ -4,18 +4,39 @@ A URL may hold a token, so neither it nor what aiohttp says of it reaches an err
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import ssl
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 
+CONNECTING = 30
+"""Seconds that a connection may take, where a caller gives an answer more than that."""
 
-def trust(ca_file: Path | None = None) -> ssl.SSLContext:
-    """Return whom to trust; without a file, whom the operating system does. Raises OSError, ssl.SSLError."""
-    return ssl.create_default_context(cafile=ca_file)
+
+async def trust(ca_file: Path | None = None) -> ssl.SSLContext:
+    """Return whom to trust; without a file, whom the operating system does. Raises OSError: it can't be read.
+
+    In a thread, for that takes 20 ms, and anew each time, so that renewed certificates count."""
+    return await asyncio.to_thread(ssl.create_default_context, cafile=ca_file)
+
+
+def session(version: str, context: ssl.SSLContext | Literal[True] = True) -> aiohttp.ClientSession:
+    """Return what makes requests over one connection, whose whole time the caller bounds.
+
+    True: whoever the operating system trusted when amiguard was started."""
+    return aiohttp.ClientSession(
+        # A connection is kept for less than any server keeps it: one that ends just then would cost a try.
+        connector=aiohttp.TCPConnector(limit=1, ssl=context, keepalive_timeout=3),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING),
+        headers={"User-Agent": f"amiguard/{version}", "Accept-Encoding": "identity"},
+        auto_decompress=False,  # of a compressed answer nobody knows how large it is
+    )
 
 
 def wait_of(retry_after: str, longest: float) -> float:
@@ -32,6 +53,8 @@ def where(url: str) -> str:
 def reason_of(error: Exception, timeout: float) -> str:
     """Return why there was no answer within `timeout` seconds, by the type of what aiohttp raised."""
     match error:
+        case aiohttp.ConnectionTimeoutError():
+            why = f"no connection within {CONNECTING} s"
         case TimeoutError():
             why = f"no answer within {timeout:g} s"
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():

@@ -17,8 +17,8 @@ import aiohttp
 from amiguard.errors import FeedError
 from amiguard.feeds.reading import Reading
 from amiguard.feeds.settings import FeedSettings
-from amiguard.feeds.web import body_of, refuse, session
-from amiguard.web import reason_of, where
+from amiguard.feeds.web import body_of, refuse
+from amiguard.web import reason_of, session, trust, where
 
 FIRST = "100"
 PAGES = 400
@@ -55,7 +55,7 @@ class Apiban:
             FeedError: a part of it can't be had, or is none.
         """
         page, seen = FIRST, {FIRST}
-        async with session(self._settings.version) as opened:
+        async with session(self._settings.version, await trust()) as opened:
             while (following := await self._page(opened, page, reading)) and len(seen) != self._pages:
                 if following in seen:
                     raise FeedError(f"{self.where}: the list never ends")

@@ -9,7 +9,7 @@ import aiohttp
 from amiguard.errors import FeedError
 from amiguard.feeds.reading import BYTES, CHUNK, Reading
 from amiguard.feeds.settings import FeedSettings
-from amiguard.web import reason_of, trust, wait_of, where
+from amiguard.web import reason_of, session, trust, wait_of, where
 
 LONGEST_WAIT = 86_400
 """Seconds that a server may ask us to wait."""
@@ -17,17 +17,6 @@ LONGEST_WAIT = 86_400
 NOT_MODIFIED = 304
 BUSY = frozenset({429, 503})
 """Answers that may say when to come back (RFC 6585, RFC 9110)."""
-
-
-def session(version: str) -> aiohttp.ClientSession:
-    """Return what makes requests; of a compressed answer nobody knows how large it is."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=1, ssl=trust()),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
-        headers={"User-Agent": f"amiguard/{version}", "Accept-Encoding": "identity"},
-        auto_decompress=False,
-    )
 
 
 def refuse(response: aiohttp.ClientResponse, place: str) -> None:
@@ -74,7 +63,7 @@ class Web:
         try:
             async with (
                 asyncio.timeout(seconds),
-                session(self._settings.version) as opened,
+                session(self._settings.version, await trust()) as opened,
                 opened.get(self._url, headers=self._known, max_redirects=3) as response,
             ):
                 return await self._read(response, reading)

@@ -10,9 +10,12 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from amiguard import __version__
 from amiguard.model import Target, network_of
 from amiguard.notifiers.rdap import IP, Registration, registration
+from amiguard.web import session
 
+RDAP = {"Accept": "application/rdap+json"}
 SIZE_LIMIT = 128 * 1024
 REDIRECTS = 3
 
@@ -63,12 +66,10 @@ class Whois:
             return None
 
     async def _fetch(self, address: IP) -> bytes:
-        headers = {"Accept": "application/rdap+json", "Accept-Encoding": "identity", "User-Agent": "amiguard"}
         url = f"{self._registries.first}{address}"
-        # No decompression: a small answer could grow without bound.
-        async with aiohttp.ClientSession(headers=headers, auto_decompress=False) as session:
+        async with session(__version__) as opened:
             for _ in range(REDIRECTS + 1):
-                async with session.get(url, allow_redirects=False) as response:
+                async with opened.get(url, headers=RDAP, allow_redirects=False) as response:
                     if response.status == 200:  # noqa: PLR2004 -- HTTP's OK
                         return await _body(response)
                     url = self._next(url, response)

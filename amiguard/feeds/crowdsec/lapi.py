@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
@@ -15,7 +14,7 @@ from amiguard.errors import FeedError
 from amiguard.feeds.crowdsec.decisions import SCENARIO
 from amiguard.feeds.crowdsec.settings import CrowdSecSettings
 from amiguard.feeds.web import body_of
-from amiguard.web import reason_of, trust, wait_of, where
+from amiguard.web import reason_of, session, trust, wait_of, where
 
 MOST = 64 << 20
 """Bytes of an answer: some 300,000 decisions."""
@@ -138,17 +137,11 @@ class Lapi:
 async def lapi(settings: CrowdSecSettings) -> AsyncIterator[Lapi]:
     """Open it; close it at the end. Raises FeedError: the certificates to trust can't be read."""
     try:
-        context = await asyncio.to_thread(trust, settings.ca_file)
-    except (OSError, ssl.SSLError) as error:
+        context = await trust(settings.ca_file)
+    except OSError as error:
         raise FeedError(f"can't read the certificates in {settings.ca_file}: {type(error).__name__}") from error
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=1, ssl=context, keepalive_timeout=3),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        headers={"User-Agent": f"amiguard/{settings.version}", "Accept-Encoding": "identity"},
-        auto_decompress=False,
-    ) as session:
-        yield Lapi(session, settings)
+    async with session(settings.version, context) as opened:
+        yield Lapi(opened, settings)
 
 
 async def probe(settings: CrowdSecSettings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,15 @@ import aiohttp
 
 from amiguard.errors import NotifierError
 from amiguard.notifiers.settings import WebhookSettings
-from amiguard.web import reason_of, trust, wait_of, where
+from amiguard.web import reason_of, session, trust, wait_of, where
 
 LONGEST_WAIT = 300
 """Seconds that a receiver may ask us to wait."""
 AGAIN = frozenset({408, 425, 429, *range(500, 600)})
 """Answers after which the same request may succeed later (RFC 9110, RFC 8470, RFC 6585)."""
+
+
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Line:
         self._session = session
         self._settings = settings
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Hand `body` over.
 
         Raises:
@@ -58,7 +61,7 @@ class Line:
         try:
             async with (
                 asyncio.timeout(self._settings.timeout),
-                self._session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+                self._session.post(url, data=body, headers=JSON | headers, allow_redirects=False) as response,
             ):
                 return Answer(response.status, wait_of(response.headers.get("Retry-After", ""), LONGEST_WAIT))
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -72,23 +75,15 @@ async def line(settings: WebhookSettings) -> AsyncIterator[Line]:
     Raises:
         NotifierError: the certificates to trust can't be read.
     """
-    context = await asyncio.to_thread(trusted, settings.ca_file)
-    async with aiohttp.ClientSession(
-        # A connection is kept for less than any server keeps it: one that ends just then would cost a try.
-        connector=aiohttp.TCPConnector(limit=1, ssl=context, keepalive_timeout=3),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),  # `post` has one for all
-        headers={"User-Agent": f"amiguard/{settings.version}", "Content-Type": "application/json"},
-        auto_decompress=False,  # a small answer could grow without bound
-    ) as session:
-        yield Line(session, settings)
+    async with session(settings.version, await trusted(settings.ca_file)) as opened:
+        yield Line(opened, settings)
 
 
-def trusted(ca_file: Path | None) -> ssl.SSLContext:
+async def trusted(ca_file: Path | None) -> ssl.SSLContext:
     """Return whom to trust. Raises NotifierError."""
     try:
-        return trust(ca_file)
-    except (OSError, ssl.SSLError) as error:
+        return await trust(ca_file)
+    except OSError as error:
         raise NotifierError(f"can't read the certificates in {ca_file}: {type(error).__name__}") from error
 
 
@@ -105,7 +100,7 @@ async def probe(settings: WebhookSettings) -> str:
     """
     parts = urlsplit(settings.url)
     secure = parts.scheme == "https"
-    context = await asyncio.to_thread(trusted, settings.ca_file) if secure else None
+    context = await trusted(settings.ca_file) if secure else None
     try:
         async with asyncio.timeout(settings.timeout):
             _, writer = await asyncio.open_connection(

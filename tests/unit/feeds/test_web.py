@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -110,6 +111,16 @@ async def test_an_answer_that_drips_is_given_up_after_the_time_for_all_of_it() -
 
     with pytest.raises(FeedError, match=r"no answer within 0\.3 s"):
         await fetched(drip, FeedSettings(version="1", timeout=0.3))
+
+
+async def test_a_server_that_takes_no_connection_is_not_waited_for_as_long_as_for_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("amiguard.web.CONNECTING", 0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        source = Web(f"http://127.0.0.1:{full.getsockname()[1]}/list", SETTINGS)
+        with pytest.raises(FeedError, match=r"no connection within 0\.3 s"):
+            await source.fetch(Reading(SETTINGS.limit))
 
 
 def endless(line: Callable[[int], bytes]) -> Speaker:
