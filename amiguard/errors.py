@@ -75,11 +75,13 @@ class FeedError(AmiguardError):
 
 
 class NotifierError(AmiguardError):
-    """A message could not be handed over. `permanent`: trying the same one again is useless."""
+    """A message could not be handed over. `permanent`: trying the same one again is useless. `wait`: for so many
+    seconds its receiver wants to be left alone."""
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False, wait: float = 0) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.wait = wait
 
 
 class ControlError(AmiguardError):

@@ -1,1 +1,1 @@
-"""Ways to tell people: mail. Each fulfils `ports.Notifier`, and none can delay a ban."""
+"""Ways to tell people, and programs: mail and webhook. Each fulfils `ports.Notifier`, and none can delay a ban."""

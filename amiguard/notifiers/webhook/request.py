@@ -7,7 +7,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,23 +25,8 @@ AGAIN = frozenset({408, 425, 429, *range(500, 600)})
 JSON = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the receiver said."""
-
-    status: int
-    wait: float = 0
-    """Seconds for which it wants to be left alone."""
-
-    @property
-    def taken(self) -> bool:
-        """Whether it has the message now."""
-        return 200 <= self.status < 300  # noqa: PLR2004 -- HTTP's successes
-
-    @property
-    def final(self) -> bool:
-        """Whether it would give the same answer again. A redirect is: following it could lead anywhere."""
-        return self.status not in AGAIN
+class NotTaken(NotifierError):
+    """The receiver answered, but has not taken the message. A redirect is permanent: it could lead anywhere."""
 
 
 class Line:
@@ -52,10 +36,11 @@ class Line:
         self._session = session
         self._settings = settings
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
         """Hand `body` over.
 
         Raises:
+            NotTaken: the receiver refused it, for good or for now.
             NotifierError: there was no answer.
         """
         try:
@@ -63,9 +48,12 @@ class Line:
                 asyncio.timeout(self._settings.timeout),
                 self._session.post(url, data=body, headers=JSON | headers, allow_redirects=False) as response,
             ):
-                return Answer(response.status, wait_of(response.headers.get("Retry-After", ""), LONGEST_WAIT))
+                status, wait = response.status, wait_of(response.headers.get("Retry-After", ""), LONGEST_WAIT)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise fault(error, self._settings) from None  # its text may hold the URL
+        if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP's successes
+            text = f"{where(self._settings.url)}: HTTP status {status}"
+            raise NotTaken(text, permanent=status not in AGAIN, wait=wait)
 
 
 @asynccontextmanager

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from amiguard import queued
 from amiguard.errors import FeedError
-from amiguard.feeds.crowdsec import bouncer, processor
+from amiguard.feeds.crowdsec import bouncer
 from amiguard.feeds.crowdsec.bouncer import Bouncer
 from amiguard.feeds.crowdsec.lapi import probe
-from amiguard.feeds.crowdsec.processor import BATCH, TRIES, Processor
+from amiguard.feeds.crowdsec.processor import BATCH, Processor
 from amiguard.feeds.crowdsec.settings import CrowdSecSettings
 from amiguard.journal import Action
 from amiguard.listed import Listed
 from amiguard.lists import Delta
 from amiguard.model import Address, Ban, Origin, Reason, Target, Timestamp
 from amiguard.ports import Notice, NoticeKind
+from amiguard.queued import TRIES
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until
 
@@ -157,7 +159,7 @@ class Taken:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bouncer, "RETRY", (0.01, 0.02))
-    monkeypatch.setattr(processor, "RETRY", (0.01, 0.02))
+    monkeypatch.setattr(queued, "RETRY", (0.01, 0.02))
 
 
 @asynccontextmanager

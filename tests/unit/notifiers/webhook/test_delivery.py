@@ -13,10 +13,10 @@ import pytest
 import trustme
 from aiohttp import web
 
+from amiguard import queued
 from amiguard.clock import steady_clock
 from amiguard.errors import NotifierError
 from amiguard.journal import Action
-from amiguard.notifiers import pausing
 from amiguard.notifiers.settings import WebhookSettings
 from amiguard.notifiers.webhook import Webhook, notifier, probe
 from amiguard.notifiers.webhook.layout import Layout
@@ -34,7 +34,7 @@ clock = steady_clock()
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pausing, "SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(queued, "RETRY", (0.02, 0.1))
 
 
 @pytest.fixture
@@ -129,13 +129,13 @@ async def test_what_is_refused_for_good_is_given_up_and_no_redirect_is_followed(
 async def test_a_receiver_that_always_fails_on_one_notice_does_not_hold_up_the_others(
     journal: RecordingJournal,
 ) -> None:
-    receiver = Receiver([500] * notifier.TRIES)
+    receiver = Receiver([500] * queued.TRIES)
     async with receiving(receiver), posting(settings(receiver.url), journal) as webhook:
         webhook.post(ban_notice("192.0.2.1"))
         webhook.post(ban_notice("192.0.2.2"))
         await until(lambda: webhook.status()["sent"] == 1)
 
-    assert addresses(receiver) == ["192.0.2.1"] * notifier.TRIES + ["192.0.2.2"]
+    assert addresses(receiver) == ["192.0.2.1"] * queued.TRIES + ["192.0.2.2"]
     assert webhook.status()["lost"] == 1
 
 
@@ -215,6 +215,45 @@ async def test_a_successor_tells_what_waits_first(journal: RecordingJournal) -> 
         await new.drain(5)
 
     assert addresses(receiver) == ["192.0.2.1", "192.0.2.2"]
+    assert journal.lines == []
+
+
+async def test_what_found_no_room_is_told_of_also_when_amiguard_ends_or_takes_other_settings(
+    journal: RecordingJournal,
+) -> None:
+    async with receiving(Receiver()) as receiver:
+        for last in ("drain", "hand on"):
+            webhook = Webhook(settings(receiver.url, waiting=2), clock, journal)
+            for number in range(5):
+                webhook.post(ban_notice(f"192.0.2.{number}"))
+            if last == "drain":
+                await webhook.drain(5)
+            else:
+                webhook.hand_on(Webhook(settings(receiver.url), clock, journal))
+            assert webhook.status()["lost"] == 3
+
+    assert addresses(receiver) == ["192.0.2.3", "192.0.2.4"]
+    assert [line.fields["count"] for line in journal.of(Action.WEBHOOK_FAILED)] == [3, 3]
+
+
+async def test_what_is_taken_while_it_makes_room_is_not_lost(journal: RecordingJournal) -> None:
+    receiver, asked, answer = Receiver(), asyncio.Event(), asyncio.Event()
+
+    async def slowly(request: web.Request) -> web.Response:
+        asked.set()
+        await answer.wait()
+        return await Receiver.handle(receiver, request)
+
+    receiver.handle = slowly  # type: ignore[method-assign]
+    async with receiving(receiver), posting(settings(receiver.url, waiting=1), journal) as webhook:
+        webhook.post(ban_notice("192.0.2.1"))
+        await asked.wait()
+        webhook.post(ban_notice("192.0.2.2"))
+        answer.set()
+        await until(lambda: webhook.status()["sent"] == 2)
+
+    assert addresses(receiver) == ["192.0.2.1", "192.0.2.2"]
+    assert webhook.status()["lost"] == 0
     assert journal.lines == []
 
 
