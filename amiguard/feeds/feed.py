@@ -16,6 +16,7 @@ from amiguard.listed import Listed
 from amiguard.lists import Taker
 from amiguard.model import Timestamp
 from amiguard.ports import Clock
+from amiguard.retry import Retry
 
 LEASE = 1.5
 """For how many times `stale` the kernel drops who is named, if it never hears of him again: the daemon may be dead.
@@ -79,7 +80,7 @@ class PlainFeed:
         self._told = ""
         """The latest log line, which is not written twice."""
         self._failures = 0
-        self._in_a_row = 0
+        self._retry = Retry(min(settings.retry, settings.interval), settings.interval)
 
     async def run(self) -> None:
         """Keep the list up to date until cancelled."""
@@ -110,7 +111,8 @@ class PlainFeed:
                 self._keep()
         except FeedError as error:
             return self._failed(error)
-        self._failing, self._told, self._in_a_row = "", "", 0
+        self._failing, self._told = "", ""
+        self._retry.reset()
         return self._settings.interval * _random.uniform(0.9, 1)
 
     def _check(self, reading: Reading) -> None:
@@ -157,7 +159,6 @@ class PlainFeed:
 
     def _failed(self, error: FeedError) -> float:
         self._failures += 1
-        self._in_a_row += 1
         what = "what it named goes on being dropped" if self._entries else "it names nobody yet"
         if self._had is not None and self._clock() - self._had > self._settings.stale:
             self._forget()
@@ -166,8 +167,7 @@ class PlainFeed:
         if text != self._told:
             self._journal.write(Action.FEED_FAILED, text, feed=self.name, where=self._source.where, error=error)
         self._failing, self._told = str(error), text
-        backoff = self._settings.retry * 2.0 ** min(self._in_a_row - 1, 10)
-        return max(error.wait, min(self._settings.interval, backoff)) * _random.uniform(1, 1.1)
+        return max(error.wait, self._retry.next())
 
     def _forget(self) -> None:
         self._taker.forget(self.name)

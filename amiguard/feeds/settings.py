@@ -18,6 +18,6 @@ class FeedSettings:
     limit: int = 1_000_000
     """Addresses and networks that a list may have."""
     retry: float = 60
-    """Seconds to the second try, doubled each time up to `interval`."""
+    """Seconds to the second try at most, doubled each time up to `interval`."""
     timeout: float = 300
     """Seconds for a whole answer, however slowly it comes."""

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
-from amiguard.notifiers.pausing import pause
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import Session, session
 from amiguard.notifiers.spool import Letter, Spool
 from amiguard.ports import Clock
+from amiguard.retry import Retry
+
+RETRY = (1.0, 120.0)
+"""Seconds between tries that brought nothing: first and longest, doubled each time, with jitter."""
 
 PATIENCE = 5 * 86_400_000
 """Milliseconds for which a letter is retried that the server keeps putting off (RFC 5321 section 4.5.4.1: 4-5 days)."""
@@ -53,18 +56,18 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        failures = 0
+        retry = Retry(*RETRY)
         while True:
             self._spooled.clear()
             done = await self.attempt()
             if _ending():
                 raise asyncio.CancelledError
-            if not done.left:
-                failures = 0
+            if done.sent or not done.left:
+                retry.reset()
+            if done.left:
+                await asyncio.sleep(retry.next())
+            else:
                 await self._spooled.wait()
-                continue
-            failures = 0 if done.sent else failures + 1
-            await asyncio.sleep(pause(failures))
 
     async def attempt(self) -> Round:
         """Try every letter once, in one session. Never raises."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from amiguard.notifiers import pausing
+from amiguard.notifiers import delivery
 from tests.lab.journal import RecordingJournal
 
 
@@ -41,5 +41,5 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry at once: the pauses themselves are tested in tests/unit/notifiers."""
-    monkeypatch.setattr(pausing, "SHORTEST_PAUSE", 0.02)
+    """Retry at once: the waits themselves are tested in tests/unit/test_retry.py."""
+    monkeypatch.setattr(delivery, "RETRY", (0.02, 1.0))

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from amiguard.errors import NotifierError
-from amiguard.notifiers.pausing import LONGEST_PAUSE, SHORTEST_PAUSE, pause
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.spool import HELD_LIMIT, Letter, Spool, letter_name
 from amiguard.ports import NoticeKind
@@ -95,14 +94,6 @@ def test_neither_a_link_nor_a_pipe_is_read(spool: Spool, tmp_path: Path) -> None
     for number in (1, 2):
         with pytest.raises(NotifierError):
             spool.read(letter(number).name)
-
-
-@pytest.mark.parametrize("failures", [0, 1, 5, 10_000])
-def test_pauses_grow_up_to_a_limit_and_half_of_each_is_chance(failures: int) -> None:
-    longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(failures, 20))
-    pauses = {pause(failures) for _ in range(50)}
-    assert len(pauses) > 40
-    assert all(longest / 2 <= one <= longest for one in pauses)
 
 
 def test_settings_never_show_the_password() -> None:
