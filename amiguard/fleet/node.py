@@ -19,6 +19,7 @@ from amiguard.journal import Action, Journal
 from amiguard.model import Ban
 from amiguard.nodes import Exempted, Lifted, Observation, Participant, Revoked, Shared
 from amiguard.ports import Clock
+from amiguard.quota import MAX_NODES
 from amiguard.retry import Retry
 
 UNDONE = 10_000
@@ -36,8 +37,8 @@ GREET = 2.0
 CENSUS = 60.0
 """Seconds between two looks at who else is there."""
 
-MAX_NODES, LONGEST_NAME = 2_000, 64
-"""Nodes that are told of in the status, and how much of their names."""
+LONGEST_NAME = 64
+"""How much of a node's name is told in the status."""
 
 KINDS = {Ban: "ban", Lifted: "unban", Exempted: "allow", Revoked: "disallow"}
 

@@ -11,11 +11,12 @@ from dataclasses import replace
 from amiguard.errors import InvalidMessage
 from amiguard.fleet.link import BEGINNING, Id, Link
 from amiguard.fleet.messages import decode
-from amiguard.fleet.scripts import ALLOWED, MOST
+from amiguard.fleet.scripts import MOST
 from amiguard.journal import Action, Journal
 from amiguard.model import Target
 from amiguard.nodes import Exempted, Lifted, Revoked, Shared
 from amiguard.ports import Clock
+from amiguard.quota import ALL_ALLOWED
 
 MESSAGES, BYTES, SECONDS = 2 * MOST, 128 << 20, 30.0
 """What is read at most of what was missed; the rest is passed over. An honest Redis holds `MOST` bans and as many
@@ -115,7 +116,7 @@ class Reader:
         if not self._hears_allowed:
             return []
         found: dict[Target, Exempted] = {}
-        budget = self._budget(2 * ALLOWED)
+        budget = self._budget(2 * ALL_ALLOWED)
         async with aclosing(link.exemptions()) as entries:  # type: ignore[type-var] # an async generator is one
             async for at, raw in entries:
                 if not budget.spend(raw):

@@ -21,11 +21,10 @@ those that count; and one key of a wrong type stops no more than what is told of
 
 from __future__ import annotations
 
+from amiguard.quota import ALL_ALLOWED
+
 KEPT = 86_400_000
 """Milliseconds that a change stays in the stream."""
-
-ALLOWED = 1_000
-"""Targets that are never banned, on the word of all nodes together."""
 
 DISALLOWED, DISALLOWED_KEPT = 10_000, 365 * KEPT
 """Of how many it is known that they are not any more, and for how many milliseconds."""
@@ -100,7 +99,7 @@ if kind == 'allow' then
         return ''
     elseif known and age < 0 then
         return '-'
-    elseif not known and redis.call('HLEN', allowed) >= {ALLOWED} then
+    elseif not known and redis.call('HLEN', allowed) >= {ALL_ALLOWED} then
         return ''
     end
     redis.call('HSET', allowed, target, string.format('%.0f ', now) .. message)
