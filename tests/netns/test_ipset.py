@@ -14,6 +14,7 @@ import pytest
 from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import sets as ipset_sets
 from amiguard.firewalls.ipset.firewall import Ipset
+from amiguard.firewalls.ipset.names import SIZE
 from amiguard.firewalls.ipset.rules import NetlinkRules
 from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.firewalls.netlinkformat import Message
@@ -287,6 +288,28 @@ async def test_a_foreign_set_of_our_name_is_an_error_that_says_so(wire: Wire) ->
     with pytest.raises(FirewallError, match="amiguard4"):
         await firewall.start([], [], 0)
     await firewall.close()
+
+
+@pytest.mark.parametrize("used", [False, True])
+async def test_nobody_is_allowed_whom_a_start_that_was_killed_left_in_a_spare_set(wire: Wire, used: bool) -> None:
+    wire.server.run(["ipset", "create", "amiguard4-allow-new", "hash:net", "timeout", "0", "maxelem", str(SIZE)])
+    wire.server.run(["ipset", "add", "amiguard4-allow-new", V4])
+    if used:
+        match = ["-m", "set", "--match-set", "amiguard4-allow-new", "src", "-j", "ACCEPT"]
+        wire.server.run(["iptables-nft", "-A", "INPUT", *match])
+    firewall = Ipset()
+    try:
+        if used:
+            with pytest.raises(
+                FirewallError, match="amiguard4-allow-new is still used by rules that are not amiguard's"
+            ):
+                await firewall.start([], [ban(V4)], 0)
+        else:
+            await firewall.start([], [ban(V4)], 0)
+            await dropped(wire, firewall, V4)
+        assert members(wire, "amiguard4-allow") == {}
+    finally:
+        await firewall.close()
 
 
 async def test_a_hundred_thousand_bans_are_put_in_while_the_loop_breathes(wire: Wire) -> None:

@@ -73,7 +73,7 @@ class Sets:
 
     async def make_spare(self, name: str, kind: str, version: int, *, counters: bool) -> None:
         """Make a set that is to be filled and then takes the place of the one of this name."""
-        await self._netlink.ask([ipset.destroy(spare(name))])  # left over by a start that was killed
+        await self.destroy(spare(name))  # one that a killed start left over: what is in it must not come in force
         await self.make(spare(name), kind, version, counters=counters)
 
     async def exchange(self, name: str) -> None:
