@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from errno import ENOENT, EOPNOTSUPP
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from errno import ENOENT
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import sets as ipset_sets
+from amiguard.firewalls.ipset.chains import Verdict
 from amiguard.firewalls.ipset.firewall import Ipset
 from amiguard.firewalls.ipset.names import SIZE
 from amiguard.firewalls.ipset.rules import NetlinkRules
@@ -22,13 +23,13 @@ from amiguard.firewalls.treatment import DROP_ALL, Treatment
 from amiguard.model import PortRange, Target
 from amiguard.ports import Firewall
 from tests.lab.waiting import until
+from tests.netns.attacking import BOTH, STRENGTHS, attacking, connected, hears_nothing
 from tests.netns.published import container
 from tests.netns.wire import (
     FAR_V4,
     FAR_V4_NEIGHBOUR,
     FAR_V6,
     FAR_V6_NEIGHBOUR,
-    PORT,
     SERVERS,
     V4,
     V4_NEIGHBOUR,
@@ -40,8 +41,6 @@ from tests.netns.wire import (
 )
 
 pytestmark = pytest.mark.netns
-BOTH = pytest.mark.parametrize("source", [V4, V6])
-STRENGTHS = pytest.mark.parametrize("absolute", [True, False])
 LEGACY = pytest.mark.parametrize("legacy", [False, True], ids=["nft", "legacy"])
 PROGRAMS = {False: ("iptables-nft", "ip6tables-nft"), True: ("iptables-legacy", "ip6tables-legacy")}
 
@@ -78,16 +77,6 @@ async def dropped(wire: Wire, firewall: Firewall, *sources: str) -> None:
 
         await until(counted, what=f"{source} is dropped")
         assert payload not in wire.received()
-
-
-@contextmanager
-def attacking(wire: Wire, source: str, kind: socket.SocketKind) -> Iterator[socket.socket]:
-    with wire.attacker.entered():
-        client = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, kind)
-    with client:
-        client.bind((source, 0))
-        client.settimeout(3)
-        yield client
 
 
 @LEGACY
@@ -156,11 +145,14 @@ async def test_who_is_allowed_is_never_dropped_and_the_list_can_change(wire: Wir
 
 @LEGACY
 @BOTH
+@pytest.mark.parametrize(
+    "treatment", [DROP_ALL, Treatment("reject", (PortRange("udp", 1024, 65535),))], ids=["drop", "reject"]
+)
 async def test_the_servers_own_conversations_survive_a_ban_that_only_datagrams_led_to(
-    wire: Wire, source: str, legacy: bool
+    wire: Wire, source: str, legacy: bool, treatment: Treatment
 ) -> None:
     server = SERVERS[":" in source]
-    async with started(legacy=legacy) as firewall:
+    async with started(legacy=legacy, treatment=treatment) as firewall:
         with (
             attacking(wire, source, socket.SOCK_DGRAM) as name_server,
             socket.socket(name_server.family, socket.SOCK_DGRAM) as asking,
@@ -184,29 +176,23 @@ async def test_the_servers_own_conversations_survive_a_ban_that_only_datagrams_l
 @STRENGTHS
 async def test_an_established_connection_ends_with_the_ban(wire: Wire, absolute: bool, legacy: bool) -> None:
     async with started(legacy=legacy) as firewall:
-        with socket.create_server((SERVERS[0], PORT)) as listening, attacking(wire, V4, socket.SOCK_STREAM) as client:
-            client.connect((SERVERS[0], PORT))
-            served, _ = listening.accept()
-            with served:
-                client.sendall(b"before")
-                assert served.recv(100) == b"before"
-                await firewall.ban([ban(V4, absolute=absolute)], 0)
-                client.sendall(b"after")
+        with connected(wire) as (client, served):
+            await firewall.ban([ban(V4, absolute=absolute)], 0)
+            client.sendall(b"after")
 
-                async def counted() -> bool:
-                    return (await firewall.total_drops()).packets > 0
+            async def counted() -> bool:
+                return (await firewall.total_drops()).packets > 0
 
-                await until(counted)
-                served.setblocking(False)
-                with pytest.raises(BlockingIOError):
-                    served.recv(100)
+            await until(counted)
+            assert hears_nothing(served)
 
 
 @LEGACY
 @STRENGTHS
-async def test_only_the_ports_named_are_closed(wire: Wire, absolute: bool, legacy: bool) -> None:
+@pytest.mark.parametrize("verdict", ["drop", "reject"])
+async def test_only_the_ports_named_are_closed(wire: Wire, absolute: bool, legacy: bool, verdict: Verdict) -> None:
     ports = (PortRange("udp", 5060, 5061), PortRange("tcp", 5060, 5060))
-    async with started(legacy=legacy, treatment=Treatment(ports=ports)) as firewall:
+    async with started(legacy=legacy, treatment=Treatment(verdict, ports)) as firewall:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, attacking(wire, V4, socket.SOCK_DGRAM) as one:
             other.bind((SERVERS[0], 5080))
             other.settimeout(3)
@@ -385,37 +371,20 @@ async def test_what_dnat_sends_to_a_container_is_covered_without_a_rule_in_docke
             assert service.received() == b""
 
 
-def refuse(firewall: Ipset, code: int, *, always: bool) -> None:
-    """Have the kernel refuse what makes chains of nf_tables, always or once."""
-    assert isinstance(firewall._rules, NetlinkRules)
-    commit = firewall._rules._netlink.commit
-    refusals = iter([True] if not always else [True] * 100)
-
-    async def refused(messages: Sequence[Message]) -> None:
-        if next(refusals, False):
-            raise Refused(code, messages[0], "")
-        await commit(messages)
-
-    firewall._rules._netlink.commit = refused  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize("code", [EOPNOTSUPP, ENOENT])
-async def test_where_nf_tables_is_missing_the_rules_are_iptables_legacys(wire: Wire, code: int) -> None:
-    firewall = Ipset()
-    refuse(firewall, code, always=True)
-    await firewall.start([], [ban(V4), ban(V6, absolute=False)], 0)
-    await dropped(wire, firewall, V4, V6)
-    assert any("iptables-legacy" in one for one in firewall.lacks())
-    assert "AMIGUARD" in wire.server.run(["iptables-legacy", "-t", "raw", "-S"]).stdout
-    await firewall.close()
-    await firewall.withdraw()
-
-
 async def test_a_chain_that_vanishes_while_rules_are_laid_is_not_taken_for_a_kernel_without_nf_tables(
     wire: Wire,
 ) -> None:
     firewall = Ipset()
-    refuse(firewall, ENOENT, always=False)
+    assert isinstance(firewall._rules, NetlinkRules)
+    commit = firewall._rules._netlink.commit
+    refusals = [ENOENT]
+
+    async def refuse_once(messages: Sequence[Message]) -> None:
+        if refusals:
+            raise Refused(refusals.pop(), messages[0], "")
+        await commit(messages)
+
+    firewall._rules._netlink.commit = refuse_once  # type: ignore[method-assign]
     await firewall.start([], [ban(V4)], 0)
     await dropped(wire, firewall, V4)
     assert firewall.lacks() == []

@@ -12,10 +12,11 @@ from amiguard.firewalls.ipset.probing import probe
 from amiguard.firewalls.treatment import Treatment
 from amiguard.model import PortRange
 from tests.lab.waiting import until
+from tests.netns.attacking import BOTH, STRENGTHS, attacking, connected, hears_nothing, is_told
 from tests.netns.protecting import guarding
 from tests.netns.published import PUBLISHED, container
-from tests.netns.test_ipset import BOTH, LEGACY, PROGRAMS, STRENGTHS, attacking, dropped, started
-from tests.netns.wire import PORT, SERVERS, V4, V4_NEIGHBOUR, V6, V6_NEIGHBOUR, Wire, ban, targets
+from tests.netns.test_ipset import LEGACY, PROGRAMS, dropped, started
+from tests.netns.wire import V4, V4_NEIGHBOUR, V6, V6_NEIGHBOUR, Wire, ban, targets
 
 pytestmark = pytest.mark.netns
 REJECT = Treatment("reject")
@@ -26,26 +27,13 @@ SIP = (PortRange("udp", 5060, 5061), PortRange("tcp", 5060, 5060))
 @BOTH
 @STRENGTHS
 async def test_who_is_rejected_is_told_at_once(wire: Wire, source: str, absolute: bool, legacy: bool) -> None:
-    server = SERVERS[":" in source]
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    with (
-        socket.create_server((server, PORT), family=family),
-        attacking(wire, source, socket.SOCK_STREAM) as stream,
-        attacking(wire, source, socket.SOCK_DGRAM) as datagrams,
-    ):
-        async with started(legacy=legacy, treatment=REJECT) as firewall:
-            await firewall.ban([ban(source, absolute=absolute)], 0)
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.to_thread(stream.connect, (server, PORT))
-            datagrams.connect((server, PORT))
-            datagrams.send(b"rejected")
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.to_thread(datagrams.recv, 100)
-            assert b"rejected" not in wire.received()
-            assert (await firewall.total_drops()).packets >= 2
-            await wire.passes(V6_NEIGHBOUR if ":" in source else V4_NEIGHBOUR)
-            await firewall.unban(targets(source))
-            await wire.passes(source)
+    async with started(legacy=legacy, treatment=REJECT) as firewall:
+        await firewall.ban([ban(source, absolute=absolute)], 0)
+        await is_told(wire, source)
+        assert (await firewall.total_drops()).packets >= 2
+        await wire.passes(V6_NEIGHBOUR if ":" in source else V4_NEIGHBOUR)
+        await firewall.unban(targets(source))
+        await wire.passes(source)
 
 
 @LEGACY
@@ -57,32 +45,12 @@ async def test_an_established_connection_ends_with_a_reset(
     accept = ["-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"]
     wire.server.run([PROGRAMS[legacy][0], "-I", "INPUT", *accept])
     async with started(legacy=legacy, treatment=Treatment("reject", ports)) as firewall:
-        with socket.create_server((SERVERS[0], PORT)) as listening, attacking(wire, V4, socket.SOCK_STREAM) as client:
-            client.connect((SERVERS[0], PORT))
-            served, _ = listening.accept()
-            with served:
-                client.sendall(b"before")
-                assert served.recv(100) == b"before"
-                await firewall.ban([ban(V4, absolute=absolute)], 0)
-                client.sendall(b"after")
-                with pytest.raises(ConnectionResetError):
-                    await asyncio.to_thread(client.recv, 100)
-                served.setblocking(False)
-                with pytest.raises(BlockingIOError):
-                    served.recv(100)
-
-
-@LEGACY
-@STRENGTHS
-async def test_only_the_ports_named_are_closed(wire: Wire, absolute: bool, legacy: bool) -> None:
-    async with started(legacy=legacy, treatment=Treatment("reject", SIP)) as firewall:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, attacking(wire, V4, socket.SOCK_DGRAM) as one:
-            other.bind((SERVERS[0], 5080))
-            other.settimeout(3)
+        with connected(wire) as (client, served):
             await firewall.ban([ban(V4, absolute=absolute)], 0)
-            await dropped(wire, firewall, V4)
-            one.sendto(b"to another port", (SERVERS[0], 5080))
-            assert other.recv(100) == b"to another port"
+            client.sendall(b"after")
+            with pytest.raises(ConnectionResetError):
+                await asyncio.to_thread(client.recv, 100)
+            assert hears_nothing(served)
 
 
 async def test_what_nobody_tracks_is_rejected_by_its_port_too(wire: Wire) -> None:
@@ -110,31 +78,6 @@ async def test_what_dnat_sends_to_a_container_is_covered_by_the_port_that_the_se
 
             await until(counted)
             assert service.received() == b""
-
-
-@LEGACY
-@BOTH
-async def test_the_servers_own_conversations_survive_a_ban_that_only_datagrams_led_to(
-    wire: Wire, source: str, legacy: bool
-) -> None:
-    async with started(legacy=legacy, treatment=Treatment("reject", (PortRange("udp", 1024, 65535),))) as firewall:
-        with (
-            attacking(wire, source, socket.SOCK_DGRAM) as name_server,
-            socket.socket(name_server.family, socket.SOCK_DGRAM) as asking,
-        ):
-            asking.bind((SERVERS[":" in source], 0))
-            asking.settimeout(3)
-            asking.connect(name_server.getsockname()[:2])
-            await firewall.ban([ban(source, absolute=False)], 0)
-            await dropped(wire, firewall, source)
-            asking.send(b"who is it?")
-            name_server.sendto(name_server.recv(100) + b" it is I", asking.getsockname()[:2])
-            assert asking.recv(100) == b"who is it? it is I"
-            await firewall.ban([ban(source)], 0)
-            asking.send(b"again")
-            before = (await firewall.total_drops()).packets
-            name_server.sendto(name_server.recv(100), asking.getsockname()[:2])
-            assert (await firewall.total_drops()).packets == before + 1, "an absolute ban spares no answer"
 
 
 async def test_the_rules_read_as_if_iptables_had_written_them_and_policies_stay(wire: Wire) -> None:
