@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from amiguard.model import PortRange
 
-NO_REJECT = "banned ones are not told, their packets are dropped (no reject before routing, Linux 5.9)"
-NO_ANSWERS = "a ban that only datagrams led to ends this server's own conversations too (nft_ct is missing)"
+NO_REJECT = "banned ones are not told, their packets are dropped (no reject before routing, Linux 5.9, or no xt REJECT)"
+NO_ANSWERS = "a ban that only datagrams led to ends this server's own conversations too (no nft_ct or xt_conntrack)"
 
 
 class Treatment(NamedTuple):

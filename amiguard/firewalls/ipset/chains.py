@@ -77,23 +77,23 @@ class Step(NamedTuple):
     """`reset` is about TCP alone."""
 
 
-def steps(table: Table, feeds: Sequence[str] = ()) -> list[Step]:
+def steps(table: Table, feeds: Sequence[str] = (), *, answers_pass: bool = True) -> list[Step]:
     """Return the rules of the chain AMIGUARD in this table, in their order; `feeds` are the names of lists."""
     neighbours = NEIGHBOUR_DISCOVERY if table.version == 6 else ()  # noqa: PLR2004 -- IP's number
     return [
         *(Step(icmp6=kind) for kind in neighbours),
         Step(source_in=allow_set(table.version)),
         *_refusals(table, _bans(table, absolute=True)),
-        *([] if table.absolute_only else _unproven(table, feeds)),
+        *([] if table.absolute_only else _unproven(table, feeds, answers_pass=answers_pass)),
     ]
 
 
-def _unproven(table: Table, feeds: Sequence[str]) -> list[Step]:
+def _unproven(table: Table, feeds: Sequence[str], *, answers_pass: bool) -> list[Step]:
     """Return what refuses all but answers. The absolute bans stand behind it once more: a ban that moves to them is put
     there before it is taken from here, so whoever is no longer met here is met there."""
     listed = [list_set(feed, table.version) for feed in feeds]
     return [
-        Step(answer=True),
+        *([Step(answer=True)] if answers_pass else []),
         *_refusals(table, _bans(table, absolute=False)),
         *_refusals(table, listed),
         *_refusals(table, _bans(table, absolute=True)),

@@ -16,6 +16,7 @@ from amiguard.firewalls.ipset.legacy import LegacyRules
 from amiguard.firewalls.ipset.listholdings import ListHoldings
 from amiguard.firewalls.ipset.listsets import ListSets
 from amiguard.firewalls.ipset.names import BAN_SETS, SetName, allow_set, network_keys, place, spare, targets_at
+from amiguard.firewalls.ipset.probing import rules_that_work
 from amiguard.firewalls.ipset.refusals import MISSING
 from amiguard.firewalls.ipset.rules import NetlinkRules
 from amiguard.firewalls.ipset.sets import Sets
@@ -274,21 +275,20 @@ class Ipset:
         try:
             await self._rules.lay(numbers)
         except FirewallError as error:
-            if error.errno not in MISSING or not await self._lacks_nf_tables():
+            if error.errno not in MISSING or not await self._gives_way():
                 raise
-            await self._rules.close()
-            self._rules = LegacyRules(self._treatment, self._feeds)
             await self._rules.lay(numbers)
 
-    async def _lacks_nf_tables(self) -> bool:
-        """Whether the kernel takes no rules over netlink at all; else what it missed was taken away by somebody."""
+    async def _gives_way(self) -> bool:
+        """Take rules that the kernel knows, if it lacks what ours are made of; else somebody took something away."""
         if not isinstance(self._rules, NetlinkRules):
             return False
-        try:
-            await self._rules.probe()
-        except FirewallError as error:
-            return error.errno in MISSING
-        return False
+        other = await rules_that_work(self._treatment, self._feeds)
+        if (type(other), other.lacks) == (NetlinkRules, self._rules.lacks):
+            return False
+        await self._rules.close()
+        self._rules = other
+        return True
 
 
 def _seconds(ban: Ban, now: Timestamp) -> int:

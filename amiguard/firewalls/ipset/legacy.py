@@ -41,6 +41,7 @@ class LegacyRules:
 
     def __init__(self, treatment: Treatment, feeds: Sequence[str] = ()) -> None:
         self._ports = treatment.ports
+        self._answers_pass = treatment.answers_pass
         self._feeds = feeds
         self._tables = tables(treatment.verdict)
         self._others = other_tables(treatment.verdict)
@@ -52,7 +53,7 @@ class LegacyRules:
             lines = [
                 f"*{table.name}",
                 f":{CHAIN} - [0:0]",
-                *(f"-A {CHAIN} {_words(step)}" for step in steps(table, self._feeds)),
+                *(f"-A {CHAIN} {_words(step)}" for step in steps(table, self._feeds, answers_pass=self._answers_pass)),
                 *(f"-D {jump}" for jump in _jumps_in(await _saved(table))),
                 *(f"-I {chain} {jump}" for chain in table.chains for jump in reversed(self._jumps(table))),
                 "COMMIT\n",

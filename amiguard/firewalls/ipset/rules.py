@@ -42,10 +42,10 @@ from amiguard.model import Drops
 class NetlinkRules:
     """A `Rules` for kernels that have nf_tables and its compatibility with xtables. Needs CAP_NET_ADMIN alone."""
 
-    lacks: Sequence[str] = ()
-
-    def __init__(self, treatment: Treatment, feeds: Sequence[str] = ()) -> None:
+    def __init__(self, treatment: Treatment, feeds: Sequence[str] = (), lacks: Sequence[str] = ()) -> None:
+        self.lacks = lacks
         self._ports = treatment.ports
+        self._answers_pass = treatment.answers_pass
         self._feeds = feeds
         self._names: Mapping[int | None, str] = {}
         """What the sets are called that rules look up, by their numbers."""
@@ -76,15 +76,16 @@ class NetlinkRules:
             await self._remove(table)
 
     async def probe(self) -> None:
-        """Have the kernel take a rule of each kind, and forget it in the same transaction.
+        """Have the kernel take a rule of each kind but those that look up a set, and forget it in the same transaction.
 
         Raises:
-            FirewallError: it takes none.
+            FirewallError: it does not take them all.
         """
         messages: list[Message] = []
         trial, behind = f"{CHAIN}-{os.getpid()}", f"{CHAIN}-{os.getpid()}-2"
         for table in self._tables:
-            rules = [Rule([answer(), *verdict(NFT_RETURN)]), Rule(verdict(NFT_JUMP, behind))]
+            rules = self._jumps(table, behind)
+            rules += [_rule(table, step, {}) for step in self._steps(table) if not step.source_in]
             if table.behind_dnat:
                 rules += [_refusal(table, "reset", NOTHING), _refusal(table, "reject", NOTHING)]
             messages += [new_table(table), new_chain(table, trial), new_chain(table, behind)]
@@ -104,7 +105,7 @@ class NetlinkRules:
                 looked_at = rules[:wanted] if table.behind_dnat else rules
                 if sum(rule.chain == CHAIN for rule in looked_at) < wanted:
                     return False
-            if len(await self._rules(table, CHAIN)) < len(steps(table, self._feeds)):
+            if len(await self._rules(table, CHAIN)) < len(self._steps(table)):
                 return False
         self._generation = generation
         return True
@@ -137,7 +138,7 @@ class NetlinkRules:
     def _chain(self, table: Table, numbers: Mapping[str, int], counted: dict[str, Drops]) -> list[Rule]:
         """Return the rules behind the jumps. The last one about a set takes over what those about it counted, and the
         last one of all what was counted for sets that are gone."""
-        wanted = steps(table, self._feeds)
+        wanted = self._steps(table)
         last = wanted[-1].source_in
         gone = counted.keys() - {step.source_in for step in wanted if step.ruling != "return"}
         counted = sums((last if name in gone else name, one) for name, one in counted.items())
@@ -158,9 +159,12 @@ class NetlinkRules:
             raise answer
         return dict(attributes(answer[0], NFGENMSG.size))[NFTA_GEN_ID]
 
-    def _jumps(self, table: Table) -> list[Rule]:
+    def _steps(self, table: Table) -> list[Step]:
+        return steps(table, self._feeds, answers_pass=self._answers_pass)
+
+    def _jumps(self, table: Table, chain: str = CHAIN) -> list[Rule]:
         """Return the rules that lead to the chain."""
-        jump = verdict(NFT_JUMP, CHAIN)
+        jump = verdict(NFT_JUMP, chain)
         return [
             Rule([*matches, *jump], IPPROTO[one.protocol])
             for one in self._ports
