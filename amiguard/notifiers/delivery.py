@@ -12,7 +12,7 @@ from amiguard.errors import NotifierError
 from amiguard.journal import Action, Journal
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import Session, session
-from amiguard.notifiers.spool import Letter, Spool
+from amiguard.notifiers.spool import HeldInMemory, Letter, Spool
 from amiguard.ports import Clock
 from amiguard.retry import Retry
 
@@ -53,6 +53,17 @@ class Delivery:
         """Say that the spool has a new letter."""
         self.waiting += 1
         self._spooled.set()
+
+    def hold(self, error: HeldInMemory) -> None:
+        """Say that a letter waits in memory only."""
+        self._journal.write(Action.MAIL_FAILED, "a mail waits in memory only", count=1, error=error)
+        self.drop(error.dropped, "too many mails wait in memory")
+
+    def drop(self, count: int, why: str) -> None:
+        """Say that so many letters made room for others."""
+        if count:
+            self.lost += count
+            self._journal.write(Action.MAIL_FAILED, f"{why}; the oldest are dropped", count=count)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -133,8 +144,8 @@ class Delivery:
     async def _narrow(self, letter: Letter) -> None:
         try:
             await asyncio.to_thread(self._spool.add, letter)
-        except NotifierError as error:
-            self._journal.write(Action.MAIL_FAILED, "a mail waits in memory only", count=1, error=error)
+        except HeldInMemory as error:
+            self.hold(error)
 
 
 def _ending() -> bool:

@@ -20,7 +20,7 @@ from amiguard.notifiers.pace import Content, Pace
 from amiguard.notifiers.rdap import Registration
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.smtp import probe
-from amiguard.notifiers.spool import Letter, Spool, letter_name
+from amiguard.notifiers.spool import HeldInMemory, Letter, Spool, letter_name
 from amiguard.ports import Clock, Country, Notice
 
 if TYPE_CHECKING:
@@ -162,13 +162,9 @@ class Mail:
             return self._spool.add(Letter(name, self._settings.to, content))
 
         try:
-            dropped = await asyncio.to_thread(work)
-        except NotifierError as error:
-            self._journal.write(Action.MAIL_FAILED, "a mail waits in memory only", count=1, error=error)
+            self._delivery.drop(await asyncio.to_thread(work), "the spool is full")
+        except HeldInMemory as error:
+            self._delivery.hold(error)
         except Exception as error:  # noqa: BLE001 -- one mail that can't be written must not end the others
             self._journal.write(Action.INTERNAL_ERROR, "a mail can't be written", error=error)
-        else:
-            self._lost += dropped
-            if dropped:
-                self._journal.write(Action.MAIL_FAILED, "the spool is full; the oldest are dropped", count=dropped)
         self._delivery.wake()

@@ -24,6 +24,14 @@ SIZE_LIMIT = 1 << 20
 HELD_LIMIT = 16
 
 
+class HeldInMemory(NotifierError):
+    """The disk refused a letter. It is held in memory, where `dropped` others made room for it."""
+
+    def __init__(self, message: str, dropped: int) -> None:
+        super().__init__(message)
+        self.dropped = dropped
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A finished mail and who is still to get it. Names sort by age."""
@@ -71,7 +79,7 @@ class Spool:
         """Keep `letter`, replacing the one of its name; return how many others were dropped for it.
 
         Raises:
-            NotifierError: the disk refused; the letter is held in memory.
+            HeldInMemory: the disk refused.
         """
         with self._lock:
             self._held[letter.name] = json.dumps({"to": letter.to}).encode("ascii") + b"\n" + letter.content
@@ -80,8 +88,9 @@ class Spool:
                     self._write(name, stored)
                     del self._held[name]
             except OSError as error:
-                self._drop(list(self._held), HELD_LIMIT)
-                raise NotifierError(f"can't write to {self._folder}: {os.strerror(error.errno or 0)}") from error
+                dropped = self._drop(list(self._held), HELD_LIMIT)
+                text = f"can't write to {self._folder}: {os.strerror(error.errno or 0)}"
+                raise HeldInMemory(text, dropped) from error
             return self._drop(self._listed(), self._limit)
 
     def names(self) -> list[str]:

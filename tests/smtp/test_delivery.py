@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from amiguard.journal import Action
 from amiguard.notifiers.mail import Mail
+from amiguard.notifiers.spool import HELD_LIMIT
 from amiguard.ports import Notice, NoticeKind
 from tests.lab.journal import RecordingJournal
 from tests.lab.waiting import until, wait_until
@@ -275,6 +276,19 @@ async def test_a_spool_that_cannot_be_made_does_not_stop_mail(tmp_path: Path, jo
         mail.post(ban_notice())
         await until(lambda: len(sink.envelopes) == 1)
     assert "Not a directory" in str(journal.of(Action.MAIL_FAILED)[0].fields["error"])
+
+
+async def test_mails_that_find_no_room_in_memory_either_are_counted_as_lost_and_told_of(
+    tmp_path: Path, journal: RecordingJournal
+) -> None:
+    (tmp_path / "file").touch()
+    mail = Mail(mail_settings(tmp_path / "file" / "spool", 1), clock, journal)
+    for _ in range(HELD_LIMIT + 3):
+        mail.post(START)
+        await mail.drain(1)
+    assert (mail.status()["waiting"], mail.status()["lost"]) == (HELD_LIMIT, 3)
+    told = [line.fields["count"] for line in journal.of(Action.MAIL_FAILED) if "the oldest are dropped" in line.message]
+    assert told == [1, 1, 1]
 
 
 async def test_a_file_in_the_spool_that_is_no_mail_is_given_up(spool: Path, journal: RecordingJournal) -> None:
