@@ -67,6 +67,7 @@ def attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def transaction(subsystem: int, messages: Sequence[Message], begin: int) -> bytes:
+    """Pack messages between the marks of a transaction, numbered from `begin` on; the last asks to be acknowledged."""
     bound = NFGENMSG.pack(AF_UNSPEC, 0, subsystem)
     length = HEADER.size + len(bound)
     end = begin + len(messages) + 1
@@ -80,6 +81,7 @@ def transaction(subsystem: int, messages: Sequence[Message], begin: int) -> byte
 
 
 def request(message: Message, sequence: int) -> bytes:
+    """Pack a message by itself, which asks for an acknowledgement."""
     flags = message.flags | NLM_F_REQUEST | NLM_F_ACK
     return HEADER.pack(HEADER.size + len(message.body), message.kind, flags, sequence, 0) + message.body
 

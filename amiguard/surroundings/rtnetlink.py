@@ -57,9 +57,13 @@ class RouteSocket:
     def __init__(self, groups: int = 0) -> None:
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        except OSError as error:
+            raise _explained(error) from error
+        try:
             self._socket.setblocking(False)
             self._socket.bind((0, groups))
         except OSError as error:
+            self._socket.close()
             raise _explained(error) from error
 
     def __enter__(self) -> Self:

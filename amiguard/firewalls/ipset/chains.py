@@ -17,7 +17,7 @@ DOCKER-USER. FORWARD is behind both: there the port that the sender named is ask
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from amiguard.firewalls.ipset.names import BAN_SETS, allow_set, list_set
 from amiguard.model import Drops
@@ -28,6 +28,7 @@ NEIGHBOUR_DISCOVERY = (135, 136)
 
 
 Verdict = Literal["drop", "reject"]
+Name = TypeVar("Name", bound=str)
 
 
 class Table(NamedTuple):
@@ -109,9 +110,9 @@ def _refusals(table: Table, sets: Sequence[str]) -> list[Step]:
     return [Step(source_in=one, ruling=ruling) for one in sets for ruling in rulings]
 
 
-def sums(counted: Iterable[tuple[str, Drops]]) -> dict[str, Drops]:
+def sums(counted: Iterable[tuple[Name, Drops]]) -> dict[Name, Drops]:
     """Return what was counted in all under each name."""
-    found: dict[str, Drops] = {}
+    found: dict[Name, Drops] = {}
     for name, one in counted:
         before = found.get(name, Drops(0, 0))
         found[name] = Drops(before.packets + one.packets, before.bytes + one.bytes)

@@ -10,7 +10,7 @@ from amiguard.errors import FirewallError
 from amiguard.firewalls.conntrack import Conntrack
 from amiguard.firewalls.elements import place_of
 from amiguard.firewalls.ipset import format as ipset
-from amiguard.firewalls.ipset.chains import Rules
+from amiguard.firewalls.ipset.chains import Rules, sums
 from amiguard.firewalls.ipset.format import NFNL_SUBSYS_IPSET, Key
 from amiguard.firewalls.ipset.legacy import LegacyRules
 from amiguard.firewalls.ipset.listholdings import ListHoldings
@@ -138,19 +138,19 @@ class Ipset:
             for absolute in (True, False):
                 one, keys = place(target, absolute=absolute)
                 wanted.setdefault(one, {}).update(dict.fromkeys(keys, target))
-        found: dict[Target, Drops] = {}
+        counted: list[tuple[Target, Drops]] = []
         for one, members in wanted.items():
 
             def note(body: bytes, members: dict[Key, Target] = members) -> bool:
-                for seen in ipset.listed(body):
-                    target = members.get(seen.key)
-                    if target is not None:
-                        before = found.get(target, Drops(0, 0))
-                        found[target] = Drops(before.packets + seen.packets, before.bytes + seen.bytes)
+                counted.extend(
+                    (members[one.key], Drops(one.packets, one.bytes))
+                    for one in ipset.listed(body)
+                    if one.key in members
+                )
                 return False
 
             await self._netlink.dump(ipset.list_set(one.text), note)
-        return found
+        return sums(counted)
 
     async def recall(self, take: Callable[[Target, int | None, bool], None]) -> None:
         """Tell `take` of every ban in the sets; see `ports.Firewall`. On a socket of its own: no ban waits for it."""

@@ -1,7 +1,7 @@
 """What the sets of lists hold, as far as is needed to notice that somebody took it away.
 
 A list may have a million entries, so unlike of bans no copy is kept. Of each set the entry that lasts longest is asked
-for at every look: so an emptied set is noticed at once. And the kernel counts it, in the measure of `watching.py`: less
+for at every look: so an emptied set is noticed at once. And the kernel counts it, as often as the sets of bans: less
 than what was put in and may not have ended yet, and somebody took out a part."""
 
 from __future__ import annotations
@@ -13,16 +13,11 @@ from dataclasses import dataclass, field
 
 from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.format import Key
+from amiguard.firewalls.ipset.holdings import COUNTING, MOST_COUNTED
 from amiguard.firewalls.netlink import Netlink
 from amiguard.firewalls.netlinkcalls import Refused
 from amiguard.model import Timestamp
 from amiguard.ports import Interference
-
-COUNTING = 1.5e-6
-"""Seconds between two counts, for each entry: so they take at most 1 % of a CPU."""
-
-MOST_COUNTED = 200_000
-"""Entries up to which a set is counted: 2 to 3 ms."""
 
 MINUTE = 60_000
 """Milliseconds. What ends within the same one is taken to end together."""

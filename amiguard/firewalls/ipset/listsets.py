@@ -14,7 +14,8 @@ from errno import EEXIST
 from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.format import Key
-from amiguard.firewalls.ipset.listholdings import MOST_COUNTED, Held, ListHoldings
+from amiguard.firewalls.ipset.holdings import MOST_COUNTED
+from amiguard.firewalls.ipset.listholdings import Held, ListHoldings
 from amiguard.firewalls.ipset.names import SIZE, list_of, list_set, network_keys, spare
 from amiguard.firewalls.ipset.sets import BUCKETS_FROM, Sets
 from amiguard.firewalls.netlinkformat import Message

@@ -5,7 +5,7 @@ Three ways, for a look must cost little however many bans there are:
 - The newest ban of each set is asked for at every look. So an emptied set is noticed at once, whatever its size.
 - The kernel counts a set's elements: fewer than bans that last on, or more than are known, and it is compared.
   That is 10 to 15 ns an element, in which that CPU takes no packet; so the larger a set, the rarer, and beyond
-  `MOST_COUNTED` never.
+  `MOST_COUNTED` never (`holdings.py`).
 - A set is compared with what should be in it, element by element; now and then without any cause, for who takes one
   element out and puts another in leaves their number as it was."""
 
@@ -19,7 +19,7 @@ from errno import ENOENT
 from amiguard.errors import FirewallError
 from amiguard.firewalls.ipset import format as ipset
 from amiguard.firewalls.ipset.format import LONGEST, NFNL_SUBSYS_IPSET, Key
-from amiguard.firewalls.ipset.holdings import FOREVER, Holdings
+from amiguard.firewalls.ipset.holdings import COUNTING, FOREVER, MOST_COUNTED, Holdings
 from amiguard.firewalls.ipset.listholdings import ListHoldings
 from amiguard.firewalls.ipset.names import BAN_SETS, targets_at
 from amiguard.firewalls.netlink import Netlink
@@ -32,12 +32,6 @@ INTERVAL = 0.03
 
 IDLE = 1.0
 """The same while nobody is; the first ban has everything looked at."""
-
-COUNTING = 1.5e-6
-"""Seconds between two counts, for each element: so they take at most 1 % of a CPU."""
-
-MOST_COUNTED = 200_000
-"""Elements up to which a set is counted: 2 to 3 ms."""
 
 COMPARING = 4e-4
 """Seconds between two comparisons without a cause, for each element: so they take 0.1 % of a CPU."""
