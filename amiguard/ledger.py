@@ -38,7 +38,8 @@ class Ledger:
     def adopt(self, saved: Saved) -> None:
         """Take up what the store remembers; nobody is told."""
         self.history.adopt(saved.history, saved.times, saved.bans)
-        self.active |= {ban.target: ban for ban in saved.bans}
+        for ban in saved.bans:
+            self.active[ban.target] = ban
         self.ends.extend(saved.bans)
 
     def recall(self, ban: Ban) -> None:

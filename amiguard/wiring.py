@@ -19,6 +19,7 @@ from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.nodes import Fleet
 from amiguard.ports import Clock, Firewall, Position, Successor
+from amiguard.stores.sqlite import SqliteStore
 from amiguard.subscriptions import feed_names
 
 if TYPE_CHECKING:
@@ -206,6 +207,4 @@ def _fleet_installed() -> Iterator[None]:
 
 def store_of(settings: Settings, journal: Journal) -> Successor:
     """Return what remembers bans over restarts."""
-    from amiguard.stores.sqlite import SqliteStore
-
     return SqliteStore(settings.database, journal, times=settings.recidive > 0)

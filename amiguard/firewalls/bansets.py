@@ -117,7 +117,7 @@ class BanSets:
         for begin in range(0, len(bans), size):
             if begin:
                 await asyncio.sleep(0)
-            last = {ban.target: ban for ban in bans[begin : begin + size] if ban.remaining(now) != 0}
+            last = {ban.target: ban for ban in bans[begin : begin + size] if ban.until is None or ban.until > now}
             known = {} if fresh else await self.drops(list(last))
             if last:
                 await self._netlink.commit(self._changes(last.values(), now, known, fresh=fresh))

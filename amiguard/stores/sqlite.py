@@ -175,13 +175,14 @@ async def prepare(
         await connection.execute(pragma)
     await migrate(connection, path)
     forget: list[Statement] = [
-        (schema.DELETE_ENDED, [(now,)]),
         (schema.FORGET_PHONES, [(now,)]),
         (schema.FORGET_OLD, [(now - REMEMBERED,)]),
         (schema.FORGET_MANY, [(MAX_OFFENDERS - 1,)]),
     ]
     with collector_paused():
         ended = bans_of(await connection.execute_fetchall(schema.LOAD_ENDED, (now,)))
+        if ended:
+            forget.append((schema.DELETE_ENDED, [(now,)]))
         await transact(connection, forget)
         bans = await load_bans(connection)
         began = now - RECIDIVE_FINDTIME

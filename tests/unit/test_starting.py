@@ -34,12 +34,23 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AMIGUARD_AMI_USERNAME", "amiguard")
 
 
-def test_the_daemon_holds_no_library_that_only_checks_settings_or_that_nobody_asked_for() -> None:
+def held() -> set[str]:
+    """What is imported when the settings are there, and nothing was made of them yet."""
     run = subprocess.run([sys.executable, "-c", STARTED], check=True, cwd=ROOT, capture_output=True, text=True)
-    held = {module.partition(".")[0] for module in run.stdout.split()}
+    return set(run.stdout.split())
 
-    assert held & set(UNUSED) == set()
-    assert "pyroute2" not in held, "imported by the firewall that is configured"
+
+def test_the_daemon_holds_no_library_that_only_checks_settings_or_that_nobody_asked_for() -> None:
+    assert held() & set(UNUSED) == set()
+
+
+def test_nftables_is_imported_while_the_settings_are_checked_unless_another_firewall_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "amiguard.firewalls.nftables" in held()
+
+    monkeypatch.setenv("AMIGUARD_FIREWALL", "dry-run")
+    assert "amiguard.firewalls.nftables" not in held()
 
 
 def test_settings_that_are_checked_apart_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
