@@ -1,61 +1,69 @@
 """`make bench`: what amiguard costs on this machine, as a Markdown table. Needs root; leaves nothing behind.
 
-python -m tests.bench [PART ...]        measures these, all by default"""
+python -m tests.bench [PART ...]        measures these, all by default
+python -m tests.bench --write           measures all, and puts the table into docs/performance.md"""
 
 from __future__ import annotations
 
-import asyncio
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
+from threading import Timer
 
-from tests.bench import bench_firewall, bench_follow, bench_ipset, bench_loglines
-from tests.bench.control import control
-from tests.bench.fleet import sharing
-from tests.bench.flood import flood
-from tests.bench.forged import forged
-from tests.bench.idle import idle
-from tests.bench.peers.comparison import comparison
-from tests.bench.reaction import reaction
-from tests.bench.restore import restore
-from tests.bench.table import machine, show
+from tests.bench.part import ROWS, TABLES
+from tests.bench.table import machine
 
-PARTS = {
-    "reaction": reaction,
-    "flood": flood,
-    "start": restore,
-    "idle": idle,
-    "forged": forged,
-    "control": control,
-    "fleet": sharing,
-}
-KERNELS = {"kernel": bench_firewall.figures, "ipset": bench_ipset.figures}
-LOGS = {"lines": bench_loglines.main, "following": bench_follow.main}
-ALL = (*PARTS, *KERNELS, *LOGS, "peers")
+ROOT = Path(__file__).parents[2]
+PLACE = ROOT / "docs/performance.md"
+BEGIN, END = "<!-- results: begin -->\n", "\n<!-- results: end -->"
+HEADER = "| part | figure | measured | goal | met |\n|---|---|---|---|---|\n"
+
+PATIENCE = 900.0
+"""Seconds that one part gets."""
 
 
-def main(names: list[str]) -> int:
-    """Measure one part after the other, for they would disturb each other, each in a process whose memory holds nothing
-    of another. Return 0, or how the first that failed ended."""
-    if len(names) == 1:
-        measure(names[0])
-        return 0
-    print(f"{machine()}\n\n| part | figure | measured | goal | met |\n|---|---|---|---|---|", flush=True)
-    ended = [subprocess.run([sys.executable, "-m", "tests.bench", name], check=False) for name in names or ALL]
-    return next((one.returncode for one in ended if one.returncode), 0)
+def main(arguments: list[str]) -> int:
+    """Measure one part after the other, for they would disturb each other. Return 1 where one failed; what the others
+    measured is told all the same."""
+    writing = arguments == ["--write"]
+    names = [*ROWS, *TABLES] if writing or not arguments else arguments
+    if strange := set(names) - ROWS.keys() - TABLES.keys():
+        sys.exit(f"no such part: {' '.join(strange)}; there are {' '.join([*ROWS, *TABLES])}")
+    text = f"{machine()}\n\n{HEADER}"
+    print(text, end="", flush=True)
+    failed = False
+    for name in sorted(names, key=lambda name: name in TABLES):  # rows of the first table first
+        told, status = measured(name)
+        text += told
+        failed = failed or status != 0
+    if writing:
+        before, _, rest = PLACE.read_text().partition(BEGIN)
+        PLACE.write_text(before + BEGIN + text + END + rest.partition(END)[2])
+    return int(failed)
 
 
-def measure(name: str) -> None:
-    """Measure one part, and print its figures."""
-    if name in PARTS:
-        show(name, asyncio.run(PARTS[name]()))
-    elif name in KERNELS:
-        show(name, KERNELS[name]())
-    elif name in LOGS:
-        print(f"\n{name}, in this process, CPU time:\n", flush=True)
-        LOGS[name]()
-    else:
-        print("\nBeside others:\n", flush=True)
-        asyncio.run(comparison())
+def measured(name: str) -> tuple[str, int]:
+    """Let a process measure one part. Return what it told, which is printed too, and how it ended."""
+    began, told = time.monotonic(), ""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.part", name], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as part:
+        assert part.stdout is not None
+        too_long = Timer(PATIENCE, part.send_signal, [signal.SIGINT])
+        too_long.start()
+        for line in part.stdout:
+            print(line, end="", flush=True)
+            told += line
+        too_long.cancel()
+    if part.returncode:
+        missing = f"| {name} | failed: it ended with status {part.returncode} | | | NO |\n"
+        print(missing, end="", flush=True)
+        told += missing
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return told, part.returncode
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -8,12 +8,14 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from amiguard.ports import Position
 from amiguard.sources.logfile import LogSource
 from amiguard.sources.logfile.tail import NO_HEAD
+from tests.bench.table import Figure, show
 from tests.lab.journal import SilentJournal
 from tests.lab.logwriter import line
 from tests.lab.waiting import until
@@ -80,8 +82,8 @@ async def idle(log: Path) -> float:
     return spent / 2 * 100
 
 
-def main() -> None:
-    size = int(sys.argv[1]) * MIB if len(sys.argv) > 1 else 1_024 * MIB
+def figures(size: int = 1_024 * MIB) -> Iterator[Figure]:
+    """Measure it all, the first with a log of `size` bytes."""
     with TemporaryDirectory(prefix="amiguard-bench-") as folder:
         log = Path(folder, "full")
         block = b"".join(line(number) + b"\n" for number in range(5_000))
@@ -91,16 +93,14 @@ def main() -> None:
                 file.write(block)
         lines = blocks * 5_000
         spent = asyncio.run(scanned(log, lines))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"{size / MIB:,.0f} MiB, {lines:,} lines: {lines / spent:,.0f} lines/s, {size / MIB / spent:,.0f} MiB/s of"
-            f" one core; peak memory {peak:.0f} MiB"
-        )
+        what = f"a log of {size / MIB:,.0f} MiB"
+        yield Figure(f"{what}: lines a second of CPU", lines / spent, "")
+        yield Figure(f"{what}: most memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, "MB")
         taken = asyncio.run(delays(log))
-        p50, p99 = statistics.median(taken), statistics.quantiles(taken, n=100)[-1]
-        print(f"from a write to its line: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
-        print(f"a quiet log: {asyncio.run(idle(log)):.2f} % of one core")
+        yield Figure("from a write to its line: p50", statistics.median(taken), "ms")
+        yield Figure("from a write to its line: p99", statistics.quantiles(taken, n=100)[-1], "ms")
+        yield Figure("a quiet log: share of a core", asyncio.run(idle(log)), "%")
 
 
 if __name__ == "__main__":
-    main()
+    show("following", figures(*(int(mib) * MIB for mib in sys.argv[1:])))

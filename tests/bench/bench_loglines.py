@@ -71,8 +71,7 @@ def speed(log: Log, count: int) -> int:
     return round(count / best)
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+def main(count: int = 100_000) -> None:
     print("| log | lines/s | goal | met |\n|---|---|---|---|")
     for log in LOGS:
         measured = speed(log, count)
@@ -80,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

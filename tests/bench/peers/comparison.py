@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from tests.bench.peers import restoring, rounds
-from tests.bench.peers.contestants import CONTESTANTS, AmiguardByAmi, AmiguardByLog, Fail2ban, ProcessPerBan
+from tests.bench.peers.contestants import CONTESTANTS, AmiguardByAmi, AmiguardByLog, Fail2ban, IpsetPerBan, NftPerBan
 from tests.bench.peers.peer import version_of
 from tests.bench.table import show_beside
 from tests.lab.chroots import chroot
@@ -30,14 +30,16 @@ async def comparison() -> None:
     for size, runs in SIZES.items():
         rows[f"restore: {size:,} bans, from the start of the process, s"] = {
             AmiguardByAmi.name: await restoring.amiguard(size, runs),
-            ProcessPerBan.name: await restoring.ruleset(size, runs),
+            NftPerBan.name: await restoring.ruleset(size, runs),
+            IpsetPerBan.name: await restoring.saved_set(size, runs),
         }
     remarks = [await _flood_in_full(rows), await _restored(rows)]
     against = {kind.name: kind.against for kind in CONTESTANTS}
     medians = {figure: {name: median(values) for name, values in row.items()} for figure, row in rows.items()}
     show_beside(against, medians)
     server = ("chroot", chroot("servers"), "fail2ban-server", "--version")
-    print(f"\nfail2ban {version_of(*server)}, nft {version_of('nft', '--version')}. {' '.join(remarks)}", flush=True)
+    versions = {"fail2ban": version_of(*server)} | {name: version_of(name, "--version") for name in ("nft", "ipset")}
+    print(f"\n{', '.join(map(' '.join, versions.items()))}. {' '.join(remarks)}", flush=True)
 
 
 async def _rounds() -> Rows:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from tests.bench.peers import listener
-from tests.bench.peers.peer import Peer
+from tests.bench.peers.peer import Bans, IpsetBans, Peer
 from tests.bench.peers.wires import Ami, Log
 from tests.lab.chroots import chroot
 from tests.lab.daemon import ROOT
@@ -110,10 +110,14 @@ class Bare(Peer):
 
     how: str
 
+    def lay_out(self) -> None:
+        """Make what drops, without anybody in it."""
+        self.place.namespace.run(["nft", "-f", "-"], stdin=listener.LAYOUT)
+
     @override
     async def start(self) -> None:
         self.wire = Ami(self.place)
-        self.place.namespace.run(["nft", "-f", "-"], stdin=listener.LAYOUT)
+        self.lay_out()
         command = [sys.executable, "-m", "tests.bench.peers.listener", str(self.place.server.port), self.how]
         process = self.place.namespace.popen(command, stdin=subprocess.PIPE, cwd=ROOT)
         assert process.stdin is not None
@@ -123,9 +127,24 @@ class Bare(Peer):
         self.pid = process.pid
 
 
-class ProcessPerBan(Bare):
+class NftPerBan(Bare):
     name = "a process `nft` per ban"
     how = "nft"
+
+
+class IpsetPerBan(Bare):
+    name = "a process `ipset` per ban"
+    how = "ipset"
+
+    @override
+    def lay_out(self) -> None:
+        self.place.namespace.run(["ipset", "create", listener.SET, "hash:ip"])
+        rule = ["PREROUTING", "-m", "set", "--match-set", listener.SET, "src", "-j", "DROP"]
+        self.place.namespace.run(["iptables", "-t", "raw", "-A", *rule])
+
+    @override
+    def bans(self) -> Bans:
+        return IpsetBans(self.place, listener.SET)
 
 
 class Ceiling(Bare):
@@ -133,4 +152,4 @@ class Ceiling(Bare):
     how = "netlink"
 
 
-CONTESTANTS: tuple[type[Peer], ...] = (AmiguardByAmi, AmiguardByLog, Fail2ban, ProcessPerBan, Ceiling)
+CONTESTANTS: tuple[type[Peer], ...] = (AmiguardByAmi, AmiguardByLog, Fail2ban, NftPerBan, IpsetPerBan, Ceiling)

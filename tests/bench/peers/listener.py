@@ -1,7 +1,8 @@
-"""What no tool that bans can do without, and nothing more: `python -m tests.bench.peers.listener PORT netlink|nft`.
+"""What no tool that bans can do without, and nothing more: `python -m tests.bench.peers.listener PORT HOW`.
 
 It reads the manager interface, finds failures by one regex, counts, and bans at the fifth: with one prepacked netlink
-message for all of a read, or with a process `nft` for each. No event is judged, nothing expires, nothing is written."""
+message for all of a read (HOW is `netlink`), or with a process `nft` or `ipset` for each. No event is judged, nothing
+expires, nothing is written."""
 
 from __future__ import annotations
 
@@ -33,6 +34,8 @@ NESTED = 0x8000
 ELEMENT = struct.pack("=HHHHHH", 16, 1 | NESTED, 12, 1 | NESTED, 8, 1)
 """The headers of a list element, its key and the key's value (include/uapi/linux/netfilter/nf_tables.h)."""
 
+Ban = Callable[[Sequence[bytes]], None]
+
 
 def attribute(kind: int, payload: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
@@ -42,7 +45,7 @@ def message(kind: int, flags: int, body: bytes) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
 
 
-def by_netlink() -> Callable[[Sequence[bytes]], None]:
+def by_netlink() -> Ban:
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
     begin = message(BATCH_BEGIN, REQUEST, struct.pack(">BBH", 0, 0, 10))
     end = message(BATCH_END, REQUEST, struct.pack(">BBH", 0, 0, 10))
@@ -61,7 +64,16 @@ def by_nft(addresses: Sequence[bytes]) -> None:
         subprocess.run(["nft", "add", "element", "inet", TABLE, SET, f"{{ {address.decode()} }}"], check=True)
 
 
-def listen(port: int, secret: str, ban: Callable[[Sequence[bytes]], None]) -> None:
+def by_ipset(addresses: Sequence[bytes]) -> None:
+    for address in addresses:
+        subprocess.run(["ipset", "add", SET, address.decode()], check=True)
+
+
+WAYS: dict[str, Callable[[], Ban]] = {"netlink": by_netlink, "nft": lambda: by_nft, "ipset": lambda: by_ipset}
+"""How to ban -> makes what does."""
+
+
+def listen(port: int, secret: str, ban: Ban) -> None:
     failures: Counter[bytes] = Counter()
     rest = b""
     with socket.create_connection(("127.0.0.1", port)) as ami:
@@ -78,4 +90,4 @@ def listen(port: int, secret: str, ban: Callable[[Sequence[bytes]], None]) -> No
 
 
 if __name__ == "__main__":
-    listen(int(sys.argv[1]), sys.stdin.readline().strip(), by_netlink() if sys.argv[2] == "netlink" else by_nft)
+    listen(int(sys.argv[1]), sys.stdin.readline().strip(), WAYS[sys.argv[2]]())

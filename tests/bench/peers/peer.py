@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Self
 
+from typing_extensions import override
+
 from tests.bench.monitor import Monitor
 from tests.bench.peers.wires import Wire
 from tests.lab.stage import Stage
@@ -19,6 +21,9 @@ from tests.lab.waiting import until
 TICKS = os.sysconf("SC_CLK_TCK")
 BANNED = re.compile(rb"(?s)\x08\x00\x01\x00(\xc6[\x12\x13]..)")
 """The value of a key that is one of `stage.ATTACKERS`, in a notification of a new element."""
+
+LOOK = 0.05
+"""Seconds between two looks into a set."""
 
 SILENCE = 0.5
 """Seconds without CPU after which all is handled."""
@@ -51,6 +56,10 @@ class Peer(ABC):
     async def start(self) -> None:
         """Start it; it hears of failures when this returns. Sets `pid` and `wire`."""
 
+    def bans(self) -> Bans:
+        """Return what tells of its bans."""
+        return NftBans(self.place)
+
     def kill(self) -> None:
         """End it at once."""
         os.kill(self.pid, signal.SIGKILL)
@@ -74,35 +83,86 @@ class Peer(ABC):
         return now
 
 
-class Bans:
-    """Hears from the kernel who is banned, whoever put it in, and when. A context manager."""
+class Bans(ABC):
+    """How many the kernel has banned, whoever put them in. A context manager."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None: ...
+
+    @abstractmethod
+    async def reached(self, number: int, timeout: float) -> bool:  # noqa: ASYNC109 -- as in `until`
+        """Wait until so many are banned; return whether they were in time."""
+
+    @property
+    @abstractmethod
+    def number(self) -> int:
+        """How many are banned now."""
+
+
+class NftBans(Bans):
+    """Hears of each ban from the kernel."""
 
     def __init__(self, place: Stage) -> None:
-        self.seen: dict[bytes, float] = {}
+        self._seen: set[bytes] = set()
         self._monitor = Monitor(place.namespace)
 
+    @override
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._monitor.socket.setblocking(False)
         loop.add_reader(self._monitor.socket, self._hear)
         return self
 
+    @override
     def __exit__(self, *_: object) -> None:
         asyncio.get_running_loop().remove_reader(self._monitor.socket)
         self._monitor.close()
 
-    async def reached(self, number: int, timeout: float) -> bool:  # noqa: ASYNC109 -- as in `until`
-        """Wait until so many are banned; return whether they were in time."""
+    @override
+    async def reached(self, number: int, timeout: float) -> bool:
         try:
-            await until(lambda: len(self.seen) >= number, timeout, "the bans")
+            await until(lambda: self.number >= number, timeout, "the bans")
         except AssertionError:
             return False
         return True
 
+    @property
+    @override
+    def number(self) -> int:
+        return len(self._seen)
+
     def _hear(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for address in BANNED.findall(self._monitor.socket.recv(1 << 17)):
-            self.seen.setdefault(address, now)
+        self._seen.update(BANNED.findall(self._monitor.socket.recv(1 << 17)))
+
+
+class IpsetBans(Bans):
+    """Asks how many are in a set, for ipset tells nobody of an addition; not so often that it takes others' time."""
+
+    def __init__(self, place: Stage, name: str) -> None:
+        self._place = place
+        self._name = name
+
+    @override
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @override
+    async def reached(self, number: int, timeout: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + timeout
+        while self.number < number:
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(LOOK)
+        return True
+
+    @property
+    @override
+    def number(self) -> int:
+        told = self._place.namespace.run(["ipset", "list", "-terse", self._name]).stdout
+        return int(told.rpartition("Number of entries:")[2])
 
 
 def version_of(*command: str | Path) -> str:

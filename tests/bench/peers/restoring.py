@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 
 from tests.bench.peers.contestants import Fail2ban
-from tests.bench.peers.peer import Bans
 from tests.bench.restore import fill, start
 from tests.lab.guessing import attacker
 from tests.lab.stage import Stage, stage
@@ -26,19 +26,41 @@ async def amiguard(size: int, runs: int) -> list[float]:
 async def ruleset(size: int, runs: int) -> list[float]:
     """Return the seconds that `nft -f` takes for a saved set: what a tool needs that keeps its bans in a ruleset."""
     async with stage() as place:
-        return [_loaded(place, size) for _ in range(runs)]
+        return [_ruleset(place, size) for _ in range(runs)]
 
 
-def _loaded(place: Stage, size: int) -> float:
-    elements = ", ".join(
-        f"100.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255} timeout 1d expires {number % 86_400 + 1}s"
-        for number in range(size)
-    )
-    saved = place.site.folder / "saved.nft"
-    saved.write_text(TABLE.format(elements=elements))
+async def saved_set(size: int, runs: int) -> list[float]:
+    """Return the seconds that `ipset restore` takes for a saved set."""
+    async with stage() as place:
+        return [_saved_set(place, size) for _ in range(runs)]
+
+
+def _ruleset(place: Stage, size: int) -> float:
+    elements = ", ".join(f"{address} timeout 1d expires {left}s" for address, left in _bans(size))
     place.namespace.run(["nft", "flush", "ruleset"])
+    return _loaded(place, ["nft", "-f"], TABLE.format(elements=elements))
+
+
+def _saved_set(place: Stage, size: int) -> float:
+    """As `ipset save` writes it: the set is made as large as it was."""
+    lines = "".join(f"add saved {address} timeout {left}\n" for address, left in _bans(size))
+    place.namespace.run(["ipset", "destroy"])
+    made = f"create saved hash:ip family inet hashsize {size // 2} maxelem {2 * size} timeout 86400\n"
+    return _loaded(place, ["ipset", "restore", "-file"], made + lines)
+
+
+def _bans(size: int) -> Iterator[tuple[str, int]]:
+    """Yield addresses, and the seconds that their bans have left."""
+    for number in range(size):
+        yield f"100.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}", number % 86_400 + 1
+
+
+def _loaded(place: Stage, command: Sequence[str], saved: str) -> float:
+    """Return the seconds that a program takes for a file."""
+    file = place.site.folder / "saved"
+    file.write_text(saved)
     began = time.perf_counter()
-    place.namespace.run(["nft", "-f", saved], timeout=300)
+    place.namespace.run([*command, file], timeout=300)
     return time.perf_counter() - began
 
 
@@ -48,10 +70,10 @@ async def fail2ban(size: int) -> tuple[int, float]:
         peer = Fail2ban(place)
         await peer.remember([attacker(number) for number in range(size)])
         place.namespace.run(["nft", "flush", "ruleset"])
-        with Bans(place) as bans:
+        with peer.bans() as bans:
             began = time.perf_counter()
             await peer.start()
             await bans.reached(size, LIMIT)
             took = time.perf_counter() - began
         peer.kill()
-    return len(bans.seen), took
+    return bans.number, took

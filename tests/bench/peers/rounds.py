@@ -41,7 +41,7 @@ async def one_round(kind: type[Peer]) -> dict[str, list[float]]:
             "start: until it hears of failures, s": [time.perf_counter() - began],
             "start: CPU, s": [peer.cpu()],
         }
-        with Bans(place) as bans:
+        with peer.bans() as bans:
             figures[REACTION] = [await _reaction(peer, number) for number in range(peer.reactions)]
             if isinstance(peer.wire, Log):
                 figures["log: CPU per line of a call, µs"] = [await _scan(peer, peer.wire, bans)]
@@ -55,10 +55,10 @@ async def flood_of(kind: type[Peer], attackers: int) -> tuple[int, float]:
     async with stage() as place:
         peer = kind(place)
         await peer.start()
-        with Bans(place) as bans:
+        with peer.bans() as bans:
             took = await _all_banned(peer, bans, attackers)
         peer.kill()
-    return len(bans.seen), took
+    return bans.number, took
 
 
 async def _reaction(peer: Peer, number: int) -> float:
@@ -75,20 +75,20 @@ async def _reaction(peer: Peer, number: int) -> float:
 async def _scan(peer: Peer, log: Log, bans: Bans) -> float:
     """Return the CPU per line where no line is a failure; the marker behind them tells when they were read."""
     await peer.settled(LIMIT)
-    before, number = peer.cpu(), len(bans.seen)
+    before, number = peer.cpu(), bans.number
     await log.send(b"".join(map(call, range(CALLS))) + log.attempts([attacker(MARKER)], 5))
     assert await bans.reached(number + 1, LIMIT), f"{peer.name} does not read its log"
     return (peer.cpu() - before) / CALLS * 1e6
 
 
 async def _flood(peer: Peer, bans: Bans) -> dict[str, list[float]]:
-    before, already = await peer.settled(LIMIT), len(bans.seen)
+    before, already = await peer.settled(LIMIT), bans.number
     took = await _all_banned(peer, bans, peer.flood)
     spent = await peer.settled(LIMIT) - before
     figures = {
         "flood: CPU per event, µs": spent / peer.flood / EVENTS_EACH * 1e6,
         "flood: most memory, MB": peer.resident(peak=True) / 1e6,
-        "flood: attackers missed": peer.flood + already - len(bans.seen),
+        "flood: attackers missed": peer.flood + already - bans.number,
         "flood: until all are banned, per attacker, ms": took / peer.flood * 1e3,
     }
     if peer.flood == Peer.flood:
@@ -100,7 +100,7 @@ async def _all_banned(peer: Peer, bans: Bans, attackers: int) -> float:
     """Send all events at once; return after how many seconds all attackers were banned, at most `LIMIT`."""
     addresses = [attacker(1000 + number) for number in range(attackers)]
     data = peer.wire.attempts(addresses, EVENTS_EACH // peer.wire.events)
-    wanted = len(bans.seen) + attackers
+    wanted = bans.number + attackers
     began = time.perf_counter()
     sending = asyncio.create_task(peer.wire.send(data))
     in_time = await bans.reached(wanted, LIMIT)
