@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec, module_from_spec
 
+ARCHIVES = ("bz2", "lzma")
+"""What shutil unpacks archives with, which many import for something else."""
+
 
 @contextmanager
-def without(module: str) -> Iterator[None]:
-    """Let what is imported meanwhile find `module` missing, which a library can do without; unless it is there."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]  # how Python itself marks what is not to be imported
+def without(*modules: str) -> Iterator[None]:
+    """Let what is imported meanwhile find `modules` missing, which a library can do without; unless they are there."""
+    missing = [module for module in modules if module not in sys.modules]
+    for module in missing:
+        sys.modules[module] = None  # type: ignore[assignment]  # how Python itself marks what is not to be imported
     try:
         yield
     finally:
-        del sys.modules[module]
+        for module in missing:
+            del sys.modules[module]
 
 
 @contextmanager

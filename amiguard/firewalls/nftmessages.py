@@ -11,9 +11,10 @@ from typing import Protocol, cast
 
 from amiguard.firewalls.netlinkformat import HEADER, NFGENMSG, Message, attributes
 from amiguard.firewalls.nftexpressions import FAMILIES, AddressSet, Expression
-from amiguard.sparing import without_init
+from amiguard.sparing import ARCHIVES, without, without_init
 
-with without_init("pyroute2"):  # it imports every kind of netlink there is
+# It imports every kind of netlink there is; the others come by way of ctypes.util and shutil.
+with without_init("pyroute2"), without(*ARCHIVES):
     from pyroute2.netlink.nfnetlink import nftsocket
 
 NFNL_SUBSYS_NFTABLES = 10

@@ -20,7 +20,7 @@ from amiguard.logs.outlet import Outlet
 from amiguard.ports import Clock
 from amiguard.sparing import without
 
-with without("rich"), without("greenlet"):  # for coloured tracebacks and for greenlets, of which we have neither
+with without("rich", "greenlet"):  # for coloured tracebacks and for greenlets, of which we have neither
     import structlog
 
 Format = Literal["ecs", "ocsf", "console"]

@@ -20,9 +20,9 @@ from amiguard.notifiers.rdap import Registration
 from amiguard.notifiers.settings import MailSettings
 from amiguard.notifiers.wording import clean, duration, host_word, local_time, moment, reason_words
 from amiguard.ports import Country, Notice, NoticeKind
-from amiguard.sparing import without
+from amiguard.sparing import ARCHIVES, without
 
-with without("bz2"), without("lzma"):  # jinja2 imports tempfile, which imports shutil, which would unpack archives
+with without(*ARCHIVES):  # by way of tempfile and shutil
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
 TEMPLATES = ("alert", "ban", "digest", "notice")

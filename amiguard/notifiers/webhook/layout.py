@@ -9,9 +9,9 @@ from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from amiguard.notifiers.webhook.chat import Card
-from amiguard.sparing import without
+from amiguard.sparing import ARCHIVES, without
 
-with without("bz2"), without("lzma"):  # as in `notifiers/message.py`
+with without(*ARCHIVES):  # by way of tempfile and shutil
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
 Receiver = Literal["slack", "mattermost", "teams", "ntfy"]
