@@ -255,7 +255,10 @@ class Guard:
             await asyncio.sleep(due - now)
             self.administration.lag.observe(max(0.0, loop.time() - due))
             try:
-                self._judge.release()
+                more = True
+                while more:
+                    more = self._judge.release()
+                    await asyncio.sleep(0)
             except Exception as error:  # noqa: BLE001 -- one event must not end the daemon
                 self._journal.write(Action.INTERNAL_ERROR, "an event could not be handled", error=error)
             if due >= round_due:

@@ -124,12 +124,14 @@ class Judge:
         """Whether anything is there that `release` may have to judge."""
         return self._chan_sip.waits or self.rules.waits
 
-    def release(self) -> None:
-        """Judge what has waited for a better witness, or for an answer, in vain; to be called every second or so."""
+    def release(self) -> bool:
+        """Judge some of what has waited for a better witness, or for an answer, in vain; tell whether there is more. To
+        be called every second or so."""
         now = self._clock()
         for report in self._chan_sip.release(now):
             self._weigh(report, now)
         self._carry_out(self.rules.tick(now))
+        return self.rules.overdue(now)
 
     def convict(self, failure: Failure, failures: int) -> None:
         """Decide the ban for a failure that was one too many, counted together with those on other servers."""

@@ -177,7 +177,7 @@ class Listing:
         entry.spared = spared
 
     def _may(self, target: Target) -> bool:
-        return not (self._allowlist.holds(target) or self._presence.within(target, self._clock()))
+        return not (self._allowlist.holds(target) or self._presence.knows(target, self._clock()))
 
     def _tell(self, name: str, entry: _Entry) -> None:
         told, entry.told = entry.told, None

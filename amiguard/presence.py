@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from ipaddress import ip_address, ip_network
 
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.model import Address, Phone, Target, Timestamp
+from amiguard.ordered import Ordered
 
 CAPACITY = 50_000
 """Pairs of address and account; about 20 MB when full."""
@@ -51,7 +51,10 @@ class Presence:
         self._until: OrderedDict[tuple[Address, str], Timestamp] = OrderedDict()
         self._accounts: dict[Address, dict[str, None]] = {}
         self._addresses: dict[str, dict[Address, None]] = {}
+        self._places = Ordered()
+        """The keys of `_accounts`."""
         self._trunks: dict[str, frozenset[Address]] = {}
+        self._trunk_places = Ordered()
 
     def __len__(self) -> int:
         return len(self._until)
@@ -101,6 +104,7 @@ class Presence:
             self._trunks[name] = frozenset(addresses)
         else:
             self._trunks.pop(name, None)
+        self._trunk_places = Ordered(address for addresses in self._trunks.values() for address in addresses)
 
     def trunks(self) -> dict[str, frozenset[Address]]:
         """Return the addresses of each trunk."""
@@ -117,14 +121,9 @@ class Presence:
         return self.is_phone(Address(target), now) or self.is_trunk(target)
 
     def within(self, target: Target, now: Timestamp) -> list[Address]:
-        """Return the addresses in `target` that a phone or a trunk is at; it looks at every address.
-
-        What is cheapest to tell is told first: an attacker can have this asked for each network that he has banned."""
-        wanted, six = ip_network(target), ":" in target
-        trunks = {address for addresses in self._trunks.values() for address in addresses}
-        same = (address for address in trunks | self._accounts.keys() if (":" in address) is six)
-        found = [address for address in same if ip_address(address) in wanted]
-        return [address for address in found if address in trunks or self.is_phone(address, now)]
+        """Return the addresses in `target` that a phone or a trunk is at."""
+        phones = (address for address in self._places.within(target) if self.is_phone(address, now))
+        return list(dict.fromkeys([*self._trunk_places.within(target), *phones]))
 
     def _keep(self, phone: Phone, now: Timestamp) -> bool:
         """Believe it; return whether that is news."""
@@ -138,6 +137,7 @@ class Presence:
         if known is None:
             self._make_room(phone.account, now)
             self._accounts.setdefault(phone.address, {})[phone.account] = None
+            self._places.add(phone.address)
         addresses = self._addresses.setdefault(phone.account, {})
         addresses.pop(phone.address, None)
         addresses[phone.address] = None
@@ -158,6 +158,7 @@ class Presence:
         del self._accounts[address][account], self._addresses[account][address]
         if not self._accounts[address]:
             del self._accounts[address]
+            self._places.discard(address)
         if not self._addresses[account]:
             del self._addresses[account]
         self._remember(Phone(address, account, 0))

@@ -1,7 +1,6 @@
 """Hands changes to the store behind the bans' back: a slow or full disk delays nothing and loses nothing.
 
-While the store refuses, changes wait in memory. When too many wait, only the newest of each target is kept, and none of
-a ban that ended by itself: the store then misses a ban that is over, never one that runs."""
+While the store refuses, changes wait in memory (`unwritten.py`)."""
 
 from __future__ import annotations
 
@@ -12,13 +11,11 @@ from pathlib import Path
 
 from amiguard.errors import StoreError
 from amiguard.journal import Action, Journal
-from amiguard.model import Allowed, Minute, Phone
-from amiguard.ports import Change, Clock, Disallowed, Ended, Ending, Position, Resolved, Saved, Store, Successor
+from amiguard.ports import Change, Clock, Saved, Store, Successor
 from amiguard.retry import Retry
+from amiguard.unwritten import Unwritten
 
 BATCH = 1_000
-MAX_WAITING = 50_000
-"""Changes that wait before they are thinned out; after that, twice as many as were left."""
 
 RETRY = (1.0, 60.0)
 """Seconds between tries while the store refuses: first and longest."""
@@ -36,8 +33,7 @@ class Recorder:
         self.opened = asyncio.Event()
         """Set once the store has told what it remembers."""
         self._restore = restore
-        self._waiting: list[Change] = []
-        self._most = MAX_WAITING
+        self._waiting = Unwritten()
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         """Held while the store is in use, or another takes its place."""
@@ -59,9 +55,7 @@ class Recorder:
 
     def record(self, change: Change) -> None:
         """Take a change; it is written soon, in order."""
-        self._waiting.append(change)
-        if len(self._waiting) > self._most:
-            self._thin_out()
+        self._waiting.add(change)
         self._wake.set()
 
     async def run(self) -> None:
@@ -111,17 +105,16 @@ class Recorder:
         await self.flush()
 
     async def _flush(self) -> bool:
-        batch = self._waiting[:BATCH]
+        batch = self._waiting.batch(BATCH)
         try:
             if not self.opened.is_set():
                 self._restore(await self._store.open(self._clock()))
                 self.opened.set()
-            await self._store.write(batch)
+            await self._store.write([change for _, change in batch])
         except StoreError as error:
             self._failed(error)
             return False
-        written = set(map(id, batch))
-        self._waiting = [change for change in self._waiting if id(change) not in written]
+        self._waiting.done(batch)
         if self.failing:
             self.failing = ""
             self._journal.write(Action.STORE_RECOVERED, "the database takes changes again")
@@ -141,34 +134,7 @@ class Recorder:
         except StoreError as error:
             self._failed(error)
 
-    def _thin_out(self) -> None:
-        newest: dict[tuple[str, str], Change] = {}
-        for change in self._waiting:
-            subject = _subject(change)
-            newest.pop(subject, None)  # so that a position stays behind the bans that it led to
-            newest[subject] = change
-        self._waiting = [change for change in newest.values() if not _is_over(change)]
-        self._most = max(MAX_WAITING, 2 * len(self._waiting))
-
     def _failed(self, error: StoreError) -> None:
         if str(error) != self.failing:
             self.failing = str(error)
             self._journal.write(Action.STORE_FAILED, "bans go on without the database", error=error)
-
-
-def _subject(change: Change) -> tuple[str, str]:
-    """Return what a later change of the same replaces: a kind of thing, and which."""
-    if isinstance(change, Position):
-        return "position", change.path
-    if isinstance(change, Resolved):
-        return "name", change.name
-    if isinstance(change, Minute):
-        return "minute", str(change.place)
-    if isinstance(change, Phone):
-        return "phone", f"{change.address} {change.account}"
-    return "allowed" if isinstance(change, Allowed | Disallowed) else "ban", change.target
-
-
-def _is_over(change: Change) -> bool:
-    """Whether the store finds out by itself, for it knows when a ban ends."""
-    return isinstance(change, Ended) and change.ending is Ending.EXPIRE

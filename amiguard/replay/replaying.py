@@ -88,7 +88,7 @@ class Replay:
         event, source, at = report
         self._now = at
         self._latest = max(self._latest, at)
-        self._judge.release()
+        self._release()
         if event.name == SUCCESS and event.using_password and not event.tampered:
             self._log_in(event, at)
         self._judge.observe(event, source, at)
@@ -96,7 +96,7 @@ class Replay:
     def finish(self) -> None:
         """Judge what still waits for a better witness, or for an answer: nothing more will come."""
         self._now = self._latest + max(PATIENCE, scanners.PATIENCE) + 1
-        self._judge.release()
+        self._release()
 
     @property
     def counters(self) -> Counters:
@@ -119,6 +119,10 @@ class Replay:
             bans = self._bans.history.earlier(address)
             if bans:
                 yield FalseBan(address, bans, logins)
+
+    def _release(self) -> None:
+        while self._judge.release():
+            pass
 
     def _alert(self, action: Action, _text: str, /, **_fields: object) -> None:
         self.alerts[action.value] += 1

@@ -6,9 +6,9 @@ reported; so only who has an account can fill this memory, and only with address
 from __future__ import annotations
 
 from collections import OrderedDict
-from ipaddress import ip_address
 
-from amiguard.model import Address, Target, Timestamp, network_of
+from amiguard.model import Address, Target, Timestamp
+from amiguard.ordered import Ordered
 
 REMEMBERED = 30 * 24 * 3600 * 1000
 """Milliseconds for which an account is known to be at home at an address."""
@@ -32,15 +32,19 @@ class Logins:
         self._homes: OrderedDict[str, OrderedDict[Address, Timestamp]] = OrderedDict()
         self._pairs = 0
         self._lived: OrderedDict[Address, Timestamp] = OrderedDict()
+        self._places = Ordered()
+        """The keys of `_lived`."""
 
     def __len__(self) -> int:
         return self._pairs
 
     def add(self, account: str, address: Address, at: Timestamp) -> None:
         """Remember that an account logged in from an address."""
+        if address not in self._lived:
+            self._places.add(address)
         self._lived[address] = max(at, self._lived.pop(address, at))
         if len(self._lived) > CAPACITY:
-            self._lived.popitem(last=False)
+            self._places.discard(self._lived.popitem(last=False)[0])
         homes = self._homes.setdefault(account, OrderedDict())
         self._homes.move_to_end(account)
         self._pairs -= len(homes)
@@ -57,10 +61,8 @@ class Logins:
         return at is not None and now - at <= LIVE
 
     def within(self, network: Target, now: Timestamp) -> list[Address]:
-        """Return the addresses of a network where somebody logged in within `LIVE`; it looks at every address."""
-        wanted = network_of(network)
-        same = [address for address in self._lived if (":" in address) is (":" in network)]
-        return [address for address in same if self.lives(address, now) and ip_address(address) in wanted]
+        """Return the addresses of a network where somebody logged in within `LIVE`."""
+        return [address for address in self._places.within(network) if self.lives(address, now)]
 
     def knows(self, account: str, address: Address, now: Timestamp) -> bool:
         """Whether this very account logged in from this address within `REMEMBERED`."""

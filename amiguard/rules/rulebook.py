@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from amiguard.asterisk.schema import SecurityEvent
 from amiguard.attempts import Key, key_of
 from amiguard.chansip import Report
@@ -18,6 +20,13 @@ from amiguard.rules.protected import Protected
 from amiguard.rules.scanners import Scanners
 from amiguard.rules.slow import slow_jail
 from amiguard.rules.verdict import NOTHING, Alarm, Verdicts
+
+AT_ONCE = 100
+"""Unanswered challenges that are held against somebody in one step of the loop, a millisecond or two: a flood leaves
+20,000 that all become overdue in the same second."""
+
+FULL = 2
+"""The same with each challenge where no more may wait."""
 
 
 class Rulebook:
@@ -102,7 +111,7 @@ class Rulebook:
         if scanners is None or report.event.account in UNKNOWN or self._is_phone(report.event, now):
             return NOTHING
         scanners.challenged(attempt_of(report.event), report, now)
-        return self.tick(now) if scanners.full else NOTHING
+        return self.tick(now, FULL) if scanners.full else NOTHING
 
     def answered(self, event: SecurityEvent) -> None:
         """Whoever was challenged answered, rightly or wrongly."""
@@ -122,12 +131,16 @@ class Rulebook:
             self.presence.logged_in(event, at)
         return NOTHING if alarm is None else (alarm,)
 
-    def tick(self, now: Timestamp) -> Verdicts:
-        """Look at what only time brings about: challenges that nobody answered."""
+    def overdue(self, now: Timestamp) -> bool:
+        """Whether `tick` has something to look at."""
+        return self.scanners is not None and self.scanners.overdue(now)
+
+    def tick(self, now: Timestamp, most: int = AT_ONCE) -> Verdicts:
+        """Look at some of what only time brings about: challenges that nobody answered."""
         if self.scanners is None:
             return NOTHING
         verdicts: list[Ban | Alarm] = []
-        for failure in self.scanners.unanswered(now):
+        for failure in islice(self.scanners.unanswered(now), most):
             if not self._lives(failure.address, now):
                 ban = self.scanners.jail.observe(failure)
                 ban = self._scan(failure, self.names.tried(failure)) or ban

@@ -42,6 +42,13 @@ class Scanners:
         """Whether more wait than may: it is time to look for what is unanswered."""
         return len(self._waiting) > WAITING
 
+    def overdue(self, now: Timestamp) -> bool:
+        """Whether `unanswered` has something to look at."""
+        if not self._waiting:
+            return False
+        since, _ = next(iter(self._waiting.values()))
+        return self.full or not -PATIENCE <= now - since <= PATIENCE
+
     def challenged(self, key: Key, report: Report, now: Timestamp) -> None:
         """Asterisk sent a challenge, of which we were told at `now`."""
         self._waiting.pop(key, None)
@@ -53,12 +60,8 @@ class Scanners:
 
     def unanswered(self, now: Timestamp) -> Iterator[Failure]:
         """Yield, once, what nobody answered in time. What the clock was set back over is forgotten."""
-        waiting = self._waiting
-        while waiting:
-            key, (since, report) = next(iter(waiting.items()))
-            if -PATIENCE <= now - since <= PATIENCE and len(waiting) <= WAITING:
-                return
-            del waiting[key]
+        while self.overdue(now):
+            _, (since, report) = self._waiting.popitem(last=False)
             if now - since >= -PATIENCE:
                 yield unanswered(report)
 
