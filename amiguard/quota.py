@@ -6,7 +6,8 @@ themselves is only what they say: so all together have a bound too, and so has t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from amiguard.model import Target, Timestamp
 
@@ -26,7 +27,10 @@ ALLOWED, ALL_ALLOWED = 256, 1_000
 """Targets that are never banned on the word of one node, and of all together."""
 
 RECOUNT = 10_000
-"""Milliseconds between two looks at which of them have ended."""
+"""Milliseconds between the beginnings of two rounds of looks at which of them have ended."""
+
+LOOKS = 1_000
+"""How many are looked at for one who finds no room."""
 
 
 class _Bucket:
@@ -50,6 +54,8 @@ class Quota:
         self._banned: dict[Target, str] = {}
         self._counted: dict[str, int] = {}
         self._recounted: Timestamp = 0
+        self._round: Iterator[Target] = iter(())
+        """Who is still to be looked at in this round."""
 
     def admits(self, node: str, now: Timestamp) -> bool:
         """Whether one more change of this node is to be looked at now; if so, it counts."""
@@ -67,13 +73,12 @@ class Quota:
         """Whether this node may have one more target banned."""
         if self._banned.get(target) == node or self._fits(target, node):
             return True
-        if now - self._recounted < RECOUNT:
-            return False
-        self._recounted = now
-        banned, self._banned, self._counted = self._banned, {}, {}
-        for held, teller in banned.items():
-            if self._holds(held):
-                self.book(held, teller)
+        if now - self._recounted >= RECOUNT:
+            self._recounted = now
+            self._round = iter(list(self._banned))
+        for looked_at in islice(self._round, LOOKS):
+            if not self._holds(looked_at):
+                self._counted[self._banned.pop(looked_at)] -= 1
         return self._fits(target, node)
 
     def book(self, target: Target, node: str) -> None:

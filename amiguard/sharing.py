@@ -89,7 +89,7 @@ class Sharing:
         """Return the running bans that this node decided."""
         if not self._enforcement.firewall.enforces:
             return ()
-        return [ban for ban in self._enforcement.active.values() if ban.origin not in HEARSAY]
+        return (ban for ban in list(self._enforcement.active.values()) if ban.origin not in HEARSAY)
 
     def exempted(self) -> Iterable[Exempted]:
         """Return whom administrators of any node allowed; when, nobody remembers. A dry run does not tell them."""

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
+from itertools import chain
 
 from amiguard.errors import FleetError, FleetFull
 from amiguard.fleet.link import BEGINNING, KNOWN, Id, Link, Outgoing
@@ -21,12 +22,16 @@ from amiguard.nodes import Exempted, Lifted, Observation, Participant, Revoked, 
 from amiguard.ports import Clock
 from amiguard.quota import MAX_NODES
 from amiguard.retry import Retry
+from amiguard.stepping import in_steps
 
 UNDONE = 10_000
 """Changes that are kept to tell them to a Redis that lost them; as old as those that it keeps."""
 
 BATCH = 100
 """Changes told in one round trip."""
+
+STEP = 500
+"""Bans looked at in one step of the loop: whoever may empty Redis has all of them looked at as often as he likes."""
 
 RETRY = (0.1, 1.0)
 """Seconds between tries while Redis is away: first and longest, doubled each time, with jitter."""
@@ -138,15 +143,15 @@ class Node:
         lost = not greeting.kept or self._epoch not in {"", greeting.epoch}
         if lost:
             self._written = ""
-            self._tell_again(us)
+            await self._tell_again(us)
         newest, oldest = greeting.newest or BEGINNING, greeting.oldest or BEGINNING
         if lost or (self._read is not None and not oldest <= self._read <= newest):
             self._read = None
         self._epoch = greeting.epoch
 
-    def _tell_again(self, us: Participant) -> None:
+    async def _tell_again(self, us: Participant) -> None:
         """Tell what Redis has lost: whom this node bans, and whom it let through while others might not have heard."""
-        for change in [*self._undone.peek(UNDONE), *us.bans()]:
+        async for change in in_steps(chain(self._undone.peek(UNDONE), us.bans()), STEP):
             if not isinstance(change, Exempted) and shareable(change) and (age_of(change, self._clock()) or 0) < KEPT:
                 self._outbox.put_back(change)
         self._wake.set()

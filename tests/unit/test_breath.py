@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 from amiguard.asterisk.schema import SecurityEvent
+from amiguard.fleet.node import Node
+from amiguard.fleet.outbox import CAPACITY as CAPACITY_OF_OUTBOX
+from amiguard.fleet.settings import FleetSettings
 from amiguard.journal import Action
 from amiguard.listed import Width
 from amiguard.lists import Delta
-from amiguard.model import Address, Phone, Target
+from amiguard.model import Address, Ban, Phone, Reason, Target
 from amiguard.policy import NetworkBans, Scan
+from amiguard.ports import Saved
 from amiguard.presence import CAPACITY, LIFETIME
+from amiguard.quota import ALL_HELD, RECOUNT, Quota
 from amiguard.rules.scanners import PATIENCE, WAITING
+from tests.lab.journal import SilentJournal
 from tests.lab.steps import BREATH, steps
 from tests.lab.waiting import until
-from tests.lab.world import POLICY, World, guess
+from tests.lab.world import POLICY, RecordingStore, World, guess
+
+MANY = 50_000
 
 
 def numbered(number: int) -> Address:
@@ -62,3 +71,26 @@ async def test_the_ban_of_a_network_among_as_many_phones_as_are_remembered() -> 
             await until(lambda: Target("2001:db8:1::/64") in world.firewall.dropped)
 
     assert max(taken) < BREATH
+
+
+async def test_all_bans_that_are_told_again_to_a_redis_that_lost_them() -> None:
+    node = Node(FleetSettings("redis://127.0.0.1:1", "nowhere", "pbx1", "amiguard", "1"), SilentJournal(), lambda: 0)
+    bans = [Ban(numbered(number), 1_000_000, None, Reason.WRONG_PASSWORD) for number in range(MANY)]
+    world = World(store=RecordingStore(Saved(bans)), fleet=node)
+    async with world.running() as guard:
+        assert guard._sharing is not None
+        with steps() as taken:
+            await asyncio.create_task(node._tell_again(guard._sharing))
+        assert len(node.untold()) == CAPACITY_OF_OUTBOX
+
+    assert max(taken) < BREATH
+
+
+def test_a_look_at_which_bans_of_a_node_have_ended() -> None:
+    quota = Quota(lambda _: True)
+    for number in range(ALL_HELD):
+        quota.book(numbered(number), "evil")
+    began = time.thread_time()
+    assert not quota.has_room(numbered(ALL_HELD), "good", RECOUNT)
+
+    assert time.thread_time() - began < BREATH / 5

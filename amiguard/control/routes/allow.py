@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from aiohttp import web
 
 from amiguard.answers import iso, located, shown
 from amiguard.control.audit import Audit
+from amiguard.control.bodies import in_parts
 from amiguard.control.controlled import Controlled
 from amiguard.control.requests import read_allow, read_body
 from amiguard.model import Allowed, parse_target
@@ -30,7 +33,8 @@ class AllowRoutes:
         ]
 
     async def _allowed(self, _: web.Request) -> web.Response:
-        return web.json_response({"allowed": [described(one) for one in self._controlled.allowed()]})
+        told = await in_parts(self._controlled.allowed(), described)
+        return web.Response(text=f'{{"allowed": [{told}]}}', content_type="application/json")
 
     async def _allow(self, request: web.Request) -> web.Response:
         target, comment = read_allow(await read_body(request, self._patience))
@@ -38,8 +42,9 @@ class AllowRoutes:
             lifted = await self._controlled.allow(target, comment)
         self._audit.told(request, f"allow {target}", target=target, bans=len(lifted))
         countries, now = await self._controlled.countries([ban.target for ban in lifted]), self._clock()
-        told = [shown(ban, now) | located(countries.get(ban.target)) for ban in lifted]
-        return web.json_response({"address": target, "lifted": told}, status=201)
+        told = await in_parts(lifted, lambda ban: shown(ban, now) | located(countries.get(ban.target)))
+        text = f'{{"address": {json.dumps(target)}, "lifted": [{told}]}}'
+        return web.Response(text=text, content_type="application/json", status=201)
 
     async def _disallow(self, request: web.Request) -> web.Response:
         target = parse_target(request.match_info["address"])

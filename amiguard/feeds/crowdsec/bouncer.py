@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from amiguard.errors import FeedError
 from amiguard.feeds.crowdsec.decisions import Decision, decision_of, told
@@ -30,8 +30,8 @@ ANEW = 3600
 RETRY = (5.0, 300.0)
 """Seconds between tries: first and longest, doubled each time."""
 
-STEP = 500
-"""Decisions in one step of the loop."""
+STEP = 100
+"""Decisions in one step of the loop; each may be about 128 networks."""
 
 LARGE = 500
 """Addresses and networks that may change one by one; of more, everything is asked for anew."""
@@ -86,7 +86,7 @@ class Bouncer:
         text = await opened.decisions(startup=True)
         now, left_out, standing = self._clock(), Counter[LeftOut](), dict[Named, dict[int, Timestamp]]()
         entries = 0
-        async for kind, decision in in_steps(self._decisions(text, left_out), STEP):
+        async for kind, decision in self._decisions(text, left_out):
             if kind == "new" and decision.duration > 0:
                 if decision.named not in standing:
                     entries += len(split(*decision.named)[1])
@@ -129,17 +129,17 @@ class Bouncer:
         """Take some changes; False: they are too many, and were not taken."""
         now, left_out = self._clock(), Counter[LeftOut]()
         put, take = list[tuple[Width, int, Timestamp]](), list[tuple[Width, int]]()
-        touched: dict[Named, None] = {}
-        async for kind, decision in in_steps(self._decisions(text, left_out), STEP):
+        touched: dict[Named, int] = {}
+        async for kind, decision in self._decisions(text, left_out):
             standing = self._standing.setdefault(decision.named, {})
             if kind == "new" and decision.duration > 0:
                 standing[decision.id] = now + decision.duration
             elif kind == "deleted":
                 standing.pop(decision.id, None)
-            touched[decision.named] = None
+            touched[decision.named] = len(split(*decision.named)[1])
             self._count += 1
         self._check(self._count)
-        if sum(len(split(*named)[1]) for named in touched) > LARGE:
+        if len(touched) > LARGE or sum(touched.values()) > LARGE:
             return False
         for named in touched:
             width, numbers = split(*named)
@@ -156,9 +156,10 @@ class Bouncer:
             self._taker.change(self.name, Delta(put, take))
         return True
 
-    def _decisions(self, text: str, left_out: Counter[LeftOut]) -> Iterator[tuple[str, Decision]]:
-        """Yield who is to be dropped, or not any more, at the word of others."""
-        for kind, item in told(text):
+    async def _decisions(self, text: str, left_out: Counter[LeftOut]) -> AsyncIterator[tuple[str, Decision]]:
+        """Yield who is to be dropped, or not any more, at the word of others, and let the loop breathe: hundreds of
+        thousands may be our own, or garbage."""
+        async for kind, item in in_steps(told(text), STEP):
             decision = decision_of(item)
             if isinstance(decision, LeftOut):
                 left_out[decision] += 1

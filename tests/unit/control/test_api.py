@@ -16,6 +16,7 @@ from amiguard.errors import SettingsError
 from amiguard.journal import Action
 from amiguard.model import Ban, Drops, Evidence, Reason, Target
 from tests.lab.journal import RecordingJournal
+from tests.lab.steps import BREATH, steps
 from tests.lab.waiting import until
 from tests.unit.control.conftest import ALLOWED, BREAKS, NOW, REFUSED_BY_KERNEL, FakeGuard, serving
 
@@ -444,3 +445,16 @@ async def test_every_command_is_logged_with_who_gave_it_and_questions_are_not(
     ]
     assert {line.action for line in journal.lines} == {Action.CONTROL}
     assert {(fields["peer_uid"], fields["peer_pid"]) for _, _, fields in journal.lines} == {(os.getuid(), os.getpid())}
+
+
+async def test_a_hundred_thousand_who_are_allowed_keep_no_event_waiting_while_they_are_told(
+    http: aiohttp.ClientSession, guard: FakeGuard
+) -> None:
+    for number in range(100_000):
+        await guard.allow(Target(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"), "office")
+    with steps() as taken:
+        async with http.get(ALLOW) as response:
+            body = await response.read()
+
+    assert body.count(b'"comment": "office"') == 100_000
+    assert max(taken) < BREATH

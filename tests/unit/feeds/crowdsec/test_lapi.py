@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from aiohttp import web
@@ -25,6 +25,7 @@ from amiguard.model import Address, Ban, Origin, Reason, Target, Timestamp
 from amiguard.ports import Notice, NoticeKind
 from amiguard.queued import TRIES
 from tests.lab.journal import RecordingJournal
+from tests.lab.steps import BREATH, steps
 from tests.lab.waiting import until
 
 NOW = 1_764_590_400_000
@@ -244,6 +245,16 @@ async def test_decisions_without_end_about_one_address_are_too_many_too() -> Non
         await until(lambda: journal.count(Action.FEED_FAILED) == 1)
         assert "more than 1,000" in journal.of(Action.FEED_FAILED)[0].message
         assert taken.names("45.9.9.1")
+
+
+async def test_tens_of_thousands_of_decisions_that_are_our_own_keep_no_event_waiting() -> None:
+    mine = [decision(number, f"45.{number >> 8}.{number & 255}.1", origin="amiguard/pbx1") for number in range(30_000)]
+    api = Api(answer([*mine, decision(1, "45.9.9.1")]), deltas=[answer(mine)])
+    async with serving(api) as settings:
+        with steps() as taken_by_steps:
+            async with following(replace(settings, timeout=20)) as (_, taken, _):
+                await until(lambda: taken.names("45.9.9.1") and not api.deltas, 20)
+    assert max(taken_by_steps) < BREATH
 
 
 async def test_a_bouncer_waits_as_long_as_it_is_told() -> None:
