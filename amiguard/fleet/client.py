@@ -99,5 +99,5 @@ def _translated(where: str) -> Iterator[None]:
         if isinstance(error.__cause__, AuthenticationError):
             raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
         raise FleetError(f"{where} can't be reached") from error
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise FleetError(f"{where} answers what was not expected: is it Redis 7 or Valkey?") from error

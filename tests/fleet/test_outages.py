@@ -199,3 +199,16 @@ def test_the_outbox_keeps_a_change_that_came_while_an_older_one_was_told() -> No
     outbox.put(Lifted(STRANGER, 0))
     outbox.done(told)
     assert len(outbox) == 1
+
+
+async def test_a_redis_whose_answers_never_stop_nesting_is_away_and_ends_no_task() -> None:
+    async def nest(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"*1\r\n" * 5_000)
+        writer.close()
+
+    server = await asyncio.start_server(nest, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, member(url, "one") as one:
+        await until(lambda: one.logged(Action.FLEET_LOST) == 1)
+        attack(one.guard)
+        assert one.drops(ATTACKER)
