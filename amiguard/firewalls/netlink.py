@@ -28,6 +28,10 @@ SEND_BUFFER = 8 << 20
 RECEIVE = 1 << 16
 SEQUENCE_LIMIT = 1 << 31
 DUMP_ATTEMPTS = 10
+LARGE = 1 << 17
+"""Bytes on which the kernel works for longer than the loop may stand still: it does so inside send(). Bans have fewer;
+an allowlist has as many with some 2,000 networks, on which the kernel works for 10 ms, and on 100,000 for 4 s."""
+
 PATIENCE = 5.0
 """Seconds. The kernel answers inside send(); whoever waits longer than this waits for an answer that was lost."""
 
@@ -61,7 +65,8 @@ class Netlink:
             FirewallError: it could not be sent, or its answer was lost: it may or may not be done.
         """
         async with self._lock:
-            used, call = self._begin(messages)
+            begin = self._take_sequences(len(messages) + 2)
+            used, call = await self._sent(transaction(self._subsystem, messages, begin)), Transaction(messages, begin)
             while not call.take(await self._receive(used)):
                 pass
             self.commits += 1
@@ -70,7 +75,8 @@ class Netlink:
         """Do as `commit` in this very step; False: nothing was done, for another call is under way."""
         if self._lock.locked():
             return False
-        used, call = self._begin(messages)
+        begin = self._take_sequences(len(messages) + 2)
+        used, call = self._send(transaction(self._subsystem, messages, begin)), Transaction(messages, begin)
         while not call.take(self._received(used)):
             pass
         self.commits += 1
@@ -87,7 +93,7 @@ class Netlink:
         async with self._lock:
             for _ in range(attempts):
                 listing = Listing(message, self._take_sequences(1), wanted)
-                used = await asyncio.to_thread(self._send, listing.data) if self._aside else self._send(listing.data)
+                used = await self._sent(listing.data)
                 while not listing.take(await self._receive(used)):  # noqa: ASYNC110 -- the next part is ready when asked
                     await asyncio.sleep(0)
                 if not listing.interrupted:
@@ -124,16 +130,25 @@ class Netlink:
         async with self._lock:
             self._close()
 
-    def _begin(self, messages: Sequence[Message]) -> tuple[socket.socket, Transaction]:
-        begin = self._take_sequences(len(messages) + 2)
-        return self._send(transaction(self._subsystem, messages, begin)), Transaction(messages, begin)
-
     def _take_sequences(self, count: int) -> int:
         if self._sequence > SEQUENCE_LIMIT:
             self._sequence = 0
         first = self._sequence + 1
         self._sequence += count
         return first
+
+    async def _sent(self, data: bytes) -> socket.socket:
+        """Send, in a thread where the kernel may take its time. Who is cancelled waits for its end too, for nobody else
+        may use the socket meanwhile."""
+        if not self._aside and len(data) <= LARGE:
+            return self._send(data)
+        sending = asyncio.ensure_future(asyncio.to_thread(self._send, data))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait({sending})
+            self._lose()  # with the answer that nobody reads
+            raise
 
     def _send(self, data: bytes) -> socket.socket:
         try:

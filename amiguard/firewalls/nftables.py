@@ -40,6 +40,9 @@ from amiguard.ports import Interference
 
 ATTEMPTS = 3
 """How often the layout is begun again because others changed something meanwhile and it is not whole."""
+MANY = 1_000
+"""Networks that take milliseconds to pack."""
+
 PARTS = {
     Kind.NEWOBJ: Kind.GETOBJ,
     Kind.NEWSET: Kind.GETSET,
@@ -204,7 +207,7 @@ class Nftables:
     async def _claim(self, allow: Sequence[Target], bans: Sequence[Ban], now: Timestamp) -> bool:
         """Make, adopt or repair the table in the strongest way that may work; False: try a weaker one."""
         claim = await self._ownership.claim()
-        laid_out = self._layout(allow, self._treatment)
+        laid_out = await self._packed(allow)
         try:
             await self._netlink.commit([*claim, *laid_out])
         except Refused as error:
@@ -224,6 +227,12 @@ class Nftables:
         self._treatment, lack = found
         self._lacking.append(lack)
         return True
+
+    async def _packed(self, allow: Sequence[Target]) -> list[Message]:
+        """Return the layout; a large allowlist is packed in a thread, as in `allow`."""
+        if len(allow) < MANY:
+            return self._layout(allow, self._treatment)
+        return await asyncio.to_thread(self._layout, allow, self._treatment)
 
     def _layout(self, allow: Sequence[Target], treatment: Treatment) -> list[Message]:
         flags, feeds = self._ownership.flags, self.lists.layout()
@@ -245,7 +254,7 @@ class Nftables:
 
     async def _is_whole(self, allow: Sequence[Target]) -> bool:
         """Whether the kernel has as many objects, sets, chains and rules in the table as were laid out."""
-        wanted = Counter(message.kind for message in self._layout(allow, self._treatment))
+        wanted = Counter(message.kind for message in await self._packed(allow))
         for new, get in PARTS.items():
             bodies = await self._netlink.dump(list_parts(get, self._table))
             if sum(is_of(self._table, body) for body in bodies) < wanted[kind_of(new)]:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from amiguard.firewalls.nftables import Nftables
 from amiguard.model import Target, target_of
+from tests.lab.steps import BREATH, steps
 from tests.netns.wire import FAR_V4, FAR_V4_NEIGHBOUR, V4, V4_NEIGHBOUR, V6, V6_NEIGHBOUR, Wire, ban, targets
 
 pytestmark = pytest.mark.netns
+MANY = [Target(f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/25") for number in range(20_000)]
 CROWDED = st.integers(0, 60) | st.integers(2**32 - 60, 2**32 - 1) | st.integers(0, 2**32 - 1)
 
 
@@ -81,9 +83,27 @@ async def test_no_packet_of_an_allowed_source_is_lost_while_others_are_allowed(w
 
 
 async def test_twenty_thousand_networks_are_allowed_in_one_transaction(wire: Wire, firewall: Nftables) -> None:
-    many = [Target(f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/25") for number in range(20_000)]
     await firewall.ban([ban(V4)], 0)
-    await firewall.allow([*many, Target(V4)])
+    await firewall.allow([*MANY, Target(V4)])
     await wire.passes(V4)
-    await firewall.allow(many)
+    await firewall.allow(MANY)
     await wire.dropped(V4)
+
+
+async def test_the_loop_goes_on_while_the_kernel_takes_twenty_thousand_networks(firewall: Nftables) -> None:
+    with steps() as taken:
+        await asyncio.create_task(firewall.allow(MANY))
+        await asyncio.create_task(firewall.start(MANY, [], 0))
+
+    assert max(taken) < BREATH
+
+
+async def test_who_stops_waiting_for_many_networks_leaves_a_firewall_that_works(wire: Wire, firewall: Nftables) -> None:
+    for delay in (0.1, 0.15, 0.2, 0.3):
+        allowing = asyncio.create_task(firewall.allow(MANY))
+        await asyncio.sleep(delay)
+        allowing.cancel()
+        await asyncio.wait({allowing})
+        await firewall.ban([ban(FAR_V4)], 0)
+
+        await wire.dropped(FAR_V4)
