@@ -45,7 +45,7 @@ class Counting:
         """Ban who failed too often, or whose network did; tell of an account under attack."""
         failure, judge = told.failure, self._judge
         if told.account is not None and totals.attackers >= told.account.most:
-            judge.alert(failure, totals.newest)
+            judge.account_attacked(failure, totals.newest)
         if 0 < told.maxretry <= totals.failures and not self._enforcement.holds(failure.address):
             judge.convict(failure, totals.failures)
         if told.network is not None and totals.neighbours >= told.network.most:

@@ -149,7 +149,7 @@ class Judge:
         ban = ban_of(failure, policy, target=network, connected=proven, failures=offenders, reason=Reason.NETWORK)
         self._carry_out([ban])
 
-    def alert(self, failure: Failure, attackers: Sequence[str]) -> None:
+    def account_attacked(self, failure: Failure, attackers: Sequence[str]) -> None:
         """Hear that the account of a failure is under attack; `attackers` are named where that begins."""
         alarm = self.rules.accounts.told(failure, attackers) if self.rules.accounts is not None else None
         if alarm is not None:

@@ -248,9 +248,7 @@ OptionalHost = Annotated[Host | None, Allowed(HOST)]
 OptionalFile = Annotated[
     Annotated[FilePath, AfterValidator(_readable)] | None, Allowed("a readable file of PEM certificates")
 ]
-OptionalEndpoint = Annotated[
-    Annotated[Endpoint, BeforeValidator(_endpoint)] | None, BeforeValidator(_endpoint), Allowed(ENDPOINT)
-]
+OptionalEndpoint = Annotated[Endpoint | None, BeforeValidator(_endpoint), Allowed(ENDPOINT)]
 GeoDatabase = Annotated[
     Annotated[FilePath, AfterValidator(_readable), AfterValidator(_with_maxminddb)] | None,
     Allowed("a readable file in MaxMind's format"),

@@ -94,6 +94,13 @@ def test_the_documents_name_only_tests_that_exist() -> None:
             assert (DOCS.parent / name).exists(), f"{document.name}: {name}"
 
 
+def test_the_documents_name_only_modules_that_exist() -> None:
+    roots = (DOCS.parent, PACKAGE, DOCS.parent / "tests")
+    for document in DOCS.glob("*.md"):
+        for name in re.findall(r"`([a-z0-9_/]+\.py)`", document.read_text()):
+            assert any((root / name).exists() for root in roots), f"{document.name}: {name}"
+
+
 def places() -> list[tuple[str, str, str]]:
     """The rows of the table that says where a line belongs: what is added, where, and its test."""
     _, _, table = (DOCS / "development.md").read_text().partition("| to add | touch | and its test |\n")

@@ -26,7 +26,7 @@ from amiguard.asterisk.schema import match
 from amiguard.errors import ActionDenied, ActionRefused, SourceError
 from amiguard.model import Address, parse_address
 from amiguard.override import override
-from amiguard.sources.ami.listing import Listing, action_of, headers_of
+from amiguard.sources.ami.answers import ListAnswer, action_of, headers_of
 
 STEP = 64 << 10
 """Bytes handled in one step of the event loop, about 160 events: the kernel's answers and everybody else come in
@@ -119,7 +119,7 @@ class AmiProtocol(asyncio.BufferedProtocol):
         self._framer = Framer()
         self._buffer = memoryview(bytearray(STEP))
         self._error: SourceError | None = None
-        self._lists: dict[str, Listing] = {}
+        self._lists: dict[str, ListAnswer] = {}
         self._transport: asyncio.Transport
         self._socket: socket.socket
         self._manager = _new_manager(log=_SILENT)
@@ -194,7 +194,7 @@ class AmiProtocol(asyncio.BufferedProtocol):
             SourceError: no answer within `seconds`, or the connection ended.
         """
         action_id = str(uuid4())
-        self._lists[action_id] = Listing(event, fields)
+        self._lists[action_id] = ListAnswer(event, fields)
         try:
             [response, *items] = await self._ask(seconds, action_id, {"Action": action})
         finally:

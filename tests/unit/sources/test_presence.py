@@ -13,7 +13,7 @@ from amiguard.clock import steady_clock
 from amiguard.journal import Action
 from amiguard.model import Phone, Timestamp
 from amiguard.sources.ami import AmiSource
-from amiguard.sources.ami.listing import Listing
+from amiguard.sources.ami.answers import ListAnswer
 from amiguard.sources.presence import LONGEST, Registrations, host_of
 from tests.lab.fakeami import FakeAmi, Script, security_event
 from tests.lab.journal import RecordingJournal
@@ -99,7 +99,7 @@ async def test_a_trunks_password_is_neither_kept_nor_logged() -> None:
         await until(lambda: len(asked.trunks) > 2)
 
         assert PASSWORD not in str(asked.journal.lines)
-    trunks = Listing("OutboundRegistrationDetail", ("ServerUri", "OutboundProxy"))
+    trunks = ListAnswer("OutboundRegistrationDetail", ("ServerUri", "OutboundProxy"))
     read = [trunks.read(text.replace("\n", "\r\n").encode()) for text in TRUNKS]
     assert read[1] is None
     assert read[2] == {

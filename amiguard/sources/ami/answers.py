@@ -23,7 +23,7 @@ def action_of(block: bytes) -> str:
     return second.removeprefix(b"ActionID: ").decode("ascii", "replace") if second.startswith(b"ActionID: ") else ""
 
 
-class Listing:
+class ListAnswer:
     """A list that is being read: of each `event` these `fields`. Everything else is dropped unread, for there are
     passwords among it."""
 
