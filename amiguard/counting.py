@@ -9,7 +9,7 @@ from amiguard.enforcement import Enforcement
 from amiguard.judge import Judge
 from amiguard.model import Failure
 from amiguard.nodes import Crowd, Fleet, Observation, Totals
-from amiguard.rules.accounts import counts
+from amiguard.rules.accounts import account_exists
 from amiguard.rules.networks import is_offender
 
 
@@ -35,7 +35,7 @@ class Counting:
         most, network, account = networks.most(address), None, None
         if most:
             network = Crowd(networks.network(address), most, policy.networks.findtime)
-        if policy.spread is not None and counts(failure):
+        if policy.spread is not None and account_exists(failure):
             account = Crowd(failure.account, policy.spread.addresses, policy.spread.findtime)
         at_once = is_offender(failure, banned=banned)
         if maxretry or (network and at_once) or account:

@@ -79,19 +79,19 @@ class Guard:
         """Where the edges tell of phones and trunks."""
         self._adoption = Adoption(self._enforcement, self._allowlist, self._recorder, journal, clock)
         self._healing = Healing(self._enforcement, journal, clock)
-        self._judge = self._judging(policy, chance, log_followed=log_followed)
+        self._judge = self._new_judge(policy, chance, log_followed=log_followed)
         forget = self._judge.rules.forget
         self.exemptions = Exemptions(self._allowlist, self._enforcement, forget, self._recorder, journal)
         """Where the edges tell who else is never banned."""
         self.listing = Listing(self._enforcement, self._allowlist, self.presence, journal, clock)
         """Takes what feeds tell."""
         self._timeline = Timeline(self._judge.counters, self._recorder.record)
-        self._sharing = None if fleet is None else self._shared(fleet)
+        self._sharing = None if fleet is None else self._new_sharing(fleet)
         self._sharing_task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup
         self.observe = self._judge.observe
         """What the sources call with each event; see `Judge.observe`."""
-        self.administration = self._administration(fleet)
+        self.administration = self._new_administration(fleet)
         """Answers the control interface."""
         self._positions: dict[str, Position] = {}
         self._outages = Outages()
@@ -134,7 +134,7 @@ class Guard:
             tasks.create_task(self._recorder.run())
             tasks.create_task(self.listing.run())
             tasks.create_task(self._tick())
-            self._tell_others()
+            self._start_sharing()
 
     async def relocate(self, firewall: Firewall) -> None:
         """Put every ban into another firewall, or into one that is laid out otherwise.
@@ -147,7 +147,7 @@ class Guard:
     async def join(self, fleet: Fleet | None) -> None:
         """Share bans with other nodes than before, or with none; what the earlier ones were not told yet, they hear."""
         old, task = self._sharing, self._sharing_task
-        self._sharing = None if fleet is None else self._shared(fleet)
+        self._sharing = None if fleet is None else self._new_sharing(fleet)
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
@@ -157,7 +157,7 @@ class Guard:
         if old is not None and fleet is None:
             old.leave()
         self.administration.fleet = fleet
-        self._tell_others()
+        self._start_sharing()
 
     def moving(self, store: Successor, source: Path) -> AbstractAsyncContextManager[None]:
         """Remember in another store; see `Recorder.moving`. Raises StoreError."""
@@ -198,7 +198,7 @@ class Guard:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _judging(self, policy: Policy, chance: Chance, *, log_followed: bool) -> Judge:
+    def _new_judge(self, policy: Policy, chance: Chance, *, log_followed: bool) -> Judge:
         return Judge(
             policy,
             self._allowlist,
@@ -211,15 +211,16 @@ class Guard:
             presence=self.presence,
         )
 
-    def _tell_others(self) -> None:
-        self._sharing_task = None if self._sharing is None else self._tasks.create_task(self._share(self._sharing))
+    def _start_sharing(self) -> None:
+        sharing = self._sharing
+        self._sharing_task = None if sharing is None else self._tasks.create_task(self._run_sharing(sharing))
 
-    async def _share(self, sharing: Sharing) -> None:
+    async def _run_sharing(self, sharing: Sharing) -> None:
         """Hear the other nodes once all bans are known: one that only the kernel knows could not be lifted."""
         await self._adoption.done.wait()
         await sharing.run()
 
-    def _shared(self, fleet: Fleet) -> Sharing:
+    def _new_sharing(self, fleet: Fleet) -> Sharing:
         return Sharing(
             fleet,
             self._enforcement,
@@ -230,7 +231,7 @@ class Guard:
             clock=self._clock,
         )
 
-    def _administration(self, fleet: Fleet | None) -> Administration:
+    def _new_administration(self, fleet: Fleet | None) -> Administration:
         return Administration(
             judge=self._judge,
             enforcement=self._enforcement,

@@ -68,7 +68,9 @@ class Listing:
     def change(self, name: str, delta: Delta) -> None:
         """Have a list name some more, but for who is allowed or known here, and others no more."""
         entry = self._entries.setdefault(name, _Entry())
-        put = [(width, number, end) for width, number, end in delta.put if self._may(target_at(width, number))]
+        put = [
+            (width, number, end) for width, number, end in delta.put if self._may_be_dropped(target_at(width, number))
+        ]
         for width, number, end in put:
             entry.listed.put(width, number, end)
         for width, number in delta.take:
@@ -176,7 +178,7 @@ class Listing:
             spared += cut
         entry.spared = spared
 
-    def _may(self, target: Target) -> bool:
+    def _may_be_dropped(self, target: Target) -> bool:
         return not (self._allowlist.holds(target) or self._presence.knows(target, self._clock()))
 
     def _tell(self, name: str, entry: _Entry) -> None:

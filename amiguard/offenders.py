@@ -9,7 +9,7 @@ from amiguard.answers import covering, dropped, iso, located, shown
 from amiguard.enforcement import Enforcement
 from amiguard.jail import Jail
 from amiguard.model import Address, Allowed, Ban, Drops, Target, Timestamp
-from amiguard.rules.protected import newcomer, own
+from amiguard.rules.protected import newcomer_key, phone_key
 from amiguard.rules.rulebook import Rulebook
 
 Facts = dict[str, object]
@@ -67,7 +67,7 @@ def phones(address: Address, rules: Rulebook, now: Timestamp) -> list[Facts]:
         {
             "account": phone.account,
             "until": iso(phone.until),
-            "failures": counted(rules.protected.phones, own(address, phone.account), now)["count"],
+            "failures": counted(rules.protected.phones, phone_key(address, phone.account), now)["count"],
             "limit": limit,
         }
         for phone in rules.presence.phones(address)
@@ -81,7 +81,7 @@ def counts(address: Address, rules: Rulebook, now: Timestamp) -> Facts:
     told: Facts = {"jail": counted(rules.jail, address, now)}
     if rules.protected.shelters(address, now):
         told["datagrams"] = counted(rules.protected.others, address, now)
-        told["newcomer"] = counted(rules.protected.phones, newcomer(address), now)
+        told["newcomer"] = counted(rules.protected.phones, newcomer_key(address), now)
     if rules.slow is not None:
         told["slow"] = counted(rules.slow, address, now)
     if rules.scanners is not None:

@@ -50,7 +50,7 @@ class Accounts:
 
     def failed(self, failure: Failure) -> Alarm | None:
         """Count a failure; return an alarm when the attack on its account begins."""
-        if not counts(failure):
+        if not account_exists(failure):
             return None
         account = failure.account
         spread = self.spread
@@ -124,6 +124,6 @@ class Accounts:
         )
 
 
-def counts(failure: Failure) -> bool:
+def account_exists(failure: Failure) -> bool:
     """Whether a failure was on an account that exists, as far as Asterisk tells."""
     return failure.account not in UNKNOWN and failure.reason is not Reason.UNKNOWN_ACCOUNT

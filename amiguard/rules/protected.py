@@ -87,28 +87,30 @@ class Protected:
         """Count a known phone's failure; return what it leads to."""
         self._presence.prolong(failure.address, failure.account, failure.at)
         what = f"the phone {failure.account} at {failure.address} fails on its own account"
-        return self._failed(failure, own(failure.address, failure.account), f"{what}: a password that was changed?")
+        return self._failed(
+            failure, phone_key(failure.address, failure.account), f"{what}: a password that was changed?"
+        )
 
     def newcomer_failed(self, failure: Failure) -> Ban | Alarm | None:
         """Count a newcomer's failure; return what it leads to."""
         what = f"{failure.account} fails at {failure.address}, where other phones are known"
         why = "a new phone with a wrong password, or an account that is gone?"
-        return self._failed(failure, newcomer(failure.address), f"{what}: {why}")
+        return self._failed(failure, newcomer_key(failure.address), f"{what}: {why}")
 
     def failures(self, failure: Failure) -> int | None:
         """Return how many failures count beside this one; None where it counts as anywhere."""
         if self.is_own(failure):
-            return self.phones.failures(own(failure.address, failure.account))
+            return self.phones.failures(phone_key(failure.address, failure.account))
         if self.is_newcomer(failure):
-            return self.phones.failures(newcomer(failure.address))
+            return self.phones.failures(newcomer_key(failure.address))
         return self.others.failures(failure.address) if failure.evidence is Evidence.DATAGRAM else None
 
     def forget(self, address: Address) -> None:
         """Drop what was counted of the phones at an address, and of all others there."""
         self.others.forget(address)
-        self.phones.forget(newcomer(address))
+        self.phones.forget(newcomer_key(address))
         for account in self._presence.accounts(address):
-            self.phones.forget(own(address, account))
+            self.phones.forget(phone_key(address, account))
 
     def memory(self) -> int:
         """Return about how many bytes the jails take."""
@@ -118,7 +120,7 @@ class Protected:
         ban = self.phones.observe(failure._replace(address=key))
         if ban is not None:
             return ban._replace(target=failure.address)
-        phone = own(failure.address, failure.account)
+        phone = phone_key(failure.address, failure.account)
         reached = self._alerts.observe(failure._replace(address=phone))
         if reached is None or failure.at - self._told.get(phone, -TOLD_AGAIN) < TOLD_AGAIN:
             return None
@@ -131,14 +133,14 @@ class Protected:
         )
 
 
-def own(address: Address, account: str) -> Address:
+def phone_key(address: Address, account: str) -> Address:
     """Return what a known phone is counted under; a jail asks nothing of an address but that it is the same."""
     return Address(Target(f"{address} {account}"))
 
 
-def newcomer(address: Address) -> Address:
+def newcomer_key(address: Address) -> Address:
     """Return what the newcomer at an address is counted under, whichever account it is: no account has this name."""
-    return own(address, "")
+    return phone_key(address, "")
 
 
 def _lenient(policy: Policy) -> Policy:

@@ -152,7 +152,7 @@ async def test_what_an_edge_tells_replaces_what_it_told_before_and_nothing_else(
     ("target", "why"),
     [
         ("127.0.0.1", "127.0.0.1 is never banned: 127.0.0.0/8 stands in AMIGUARD_IGNOREIP"),
-        ("127.0.0.0/7", "127.0.0.0/8 in 126.0.0.0/7 is never banned: 127.0.0.0/8 stands in AMIGUARD_IGNOREIP"),
+        ("126.0.0.0/7", "127.0.0.0/8 in 126.0.0.0/7 is never banned: 127.0.0.0/8 stands in AMIGUARD_IGNOREIP"),
         ("192.0.2.7", "192.0.2.7 is never banned: an administrator allowed 192.0.2.0/24"),
         ("198.51.100.9", "198.51.100.9 is never banned: pbx.example.org in AMIGUARD_IGNOREIP stands for it"),
         ("198.51.100.1", "198.51.100.1 is never banned: gateway, see AMIGUARD_IGNORESELF"),
@@ -165,7 +165,7 @@ async def test_a_manual_ban_of_who_is_allowed_is_refused_and_says_why(target: st
         guard.exemptions.set(AllowOrigin.NAME, "pbx.example.org", [Target("198.51.100.9")])
         guard.exemptions.set(AllowOrigin.SELF, "gateway", [Target("198.51.100.1")])
         with pytest.raises(BanRefused, match=f"^{why}$"):
-            await guard.administration.ban(Target(target.replace("127.0.0.0/7", "126.0.0.0/7")), None, "")
+            await guard.administration.ban(Target(target), None, "")
 
 
 async def test_a_forced_ban_takes_back_what_an_administrator_allowed_in_it() -> None:

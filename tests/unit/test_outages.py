@@ -35,6 +35,16 @@ def test_a_source_that_was_configured_away_while_it_was_lost_is_not_held_lost_ev
     assert told(outages, NOW + 9 * PATIENCE, status(up=False)) == []
 
 
+def test_a_source_that_was_configured_away_after_its_loss_was_told_is_told_anew_when_it_is_lost_again() -> None:
+    outages = Outages()
+    told(outages, NOW, status(up=False))
+    assert told(outages, NOW + PATIENCE + 1, status(up=False))
+    told(outages, NOW + PATIENCE + 2)
+
+    assert told(outages, NOW + 2 * PATIENCE, status(up=False)) == []
+    assert told(outages, NOW + 3 * PATIENCE + 1, status(up=False))
+
+
 def test_a_source_lost_for_more_than_a_minute_is_told_once_and_once_when_it_is_back() -> None:
     outages = Outages()
     told(outages, NOW, status(up=True))

@@ -158,9 +158,9 @@ class Follower:
         return rest
 
     def _recall(self, finished: Tail) -> None:
-        """Put what was written, copied and truncated while a copy was read before the log, of which nothing is read.
+        """If the log was truncated once more while its copy was read, read the newer copy next.
 
-        An empty beginning shows no truncation, so only the newer copy tells of it."""
+        Nothing of the log itself was read yet, so it can't show that it was truncated: only the newer copy does."""
         if finished is not self._copy or len(self._tails) != COPY_AND_LOG or self._tails[1].offset:
             return
         log = self._tails[1]
