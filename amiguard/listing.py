@@ -37,11 +37,18 @@ class _Entry:
     whole: bool = False
     """Whether the kernel needs all of it."""
     deltas: list[Delta] = field(default_factory=list)
+    under_way: bool = False
+    """Whether it is being told just now."""
     told: Mapping[str, object] | None = None
     """What the log line says once the kernel has it; None = nothing."""
     spared: int = 0
     enforced: int = 0
     """Networks in the kernel."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the kernel has not all of it yet."""
+        return self.under_way or self.whole or bool(self.deltas)
 
 
 class Listing:
@@ -108,7 +115,7 @@ class Listing:
     def status(self, name: str) -> dict[str, object]:
         """Tell how much of a list is in the kernel: all of it, or the list of before."""
         entry = self._entries.get(name, _Entry())
-        return {"entries": entry.enforced, "spared": entry.spared, "waiting": entry.whole or bool(entry.deltas)}
+        return {"entries": entry.enforced, "spared": entry.spared, "waiting": entry.waits}
 
     async def dropped(self) -> Mapping[str, Drops]:
         """Return what was dropped for each list; nothing while the kernel does not tell."""
@@ -150,6 +157,7 @@ class Listing:
     async def _bring(self, name: str, entry: _Entry) -> None:
         """Tell the kernel what is new of one list. Raises FirewallError: then all of it is to be told."""
         lists = self._enforcement.firewall.lists
+        entry.under_way = entry.waits
         try:
             if entry.whole:
                 entry.whole = False
@@ -166,7 +174,10 @@ class Listing:
         except FirewallError:
             self._renew(entry)
             raise
-        entry.enforced = len(entry.listed)
+        finally:
+            entry.under_way = False
+        if not entry.whole:
+            entry.enforced = len(entry.listed)
 
     async def _spare(self, entry: _Entry) -> None:
         """Take out of a list who is allowed or known here. What the kernel allows it allows anyway."""

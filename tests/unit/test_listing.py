@@ -165,6 +165,7 @@ async def _half_looked_through(guard: Guard) -> None:
     while len(names) == len(CROWD) + 1:  # noqa: ASYNC110 -- step by step with the one that cuts
         await asyncio.sleep(0)
     assert len(names) > 1
+    assert guard.listing.status("voipbl") == {"entries": 0, "spared": 0, "waiting": True}
 
 
 def _flushed() -> Interference:
