@@ -39,6 +39,8 @@ class Handover:
         self._left_out: Counter[SecurityEvent] = Counter()
         self._found = asyncio.Event()
         self._joined = asyncio.Event()
+        self._before = old.intake.gate
+        """That of an earlier hand-over, which may still leave out what the connection before the old one told."""
         old.intake.gate = self._from_old
         new.intake.gate = self._from_new
 
@@ -53,6 +55,8 @@ class Handover:
             self._join(())
 
     def _from_old(self, event: SecurityEvent) -> bool:
+        if self._before is not None and not self._before(event):
+            return False
         self._told.append(event)
         if event == self._seam:
             self._join(())
@@ -82,7 +86,9 @@ class Handover:
                 self._new.intake.tell(event, self._clock())
 
     def _open(self) -> None:
-        self._new.intake.gate = None
+        self._left_out.clear()
+        if self._new.intake.gate == self._from_new:  # else it is being handed over itself
+            self._new.intake.gate = None
 
     def _is_news(self, event: SecurityEvent) -> bool:
         if not self._left_out[event]:

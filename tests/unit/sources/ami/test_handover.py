@@ -27,15 +27,14 @@ NEW = [SEAM, *STREAM[4:]]
 class Two:
     def __init__(self) -> None:
         self.told: list[SecurityEvent] = []
-        self.old, self.new = (
-            AmiSource(
-                AmiSettings(username="amiguard", secret="s"), self.told.append, RecordingJournal(), steady_clock()
-            )
-            for _ in range(2)
-        )
-        for port, source in ((4242, self.old), (4711, self.new)):
-            source.intake.begin((HERE, port))
+        self.old, self.new = self.connected(4242), self.connected(4711)
         self.handover = Handover(self.old, self.new, steady_clock())
+
+    def connected(self, port: int) -> AmiSource:
+        settings = AmiSettings(username="amiguard", secret="s")
+        source = AmiSource(settings, self.told.append, RecordingJournal(), steady_clock())
+        source.intake.begin((HERE, port))
+        return source
 
     def tell(self, source: AmiSource, *events: SecurityEvent) -> None:
         source.intake._take([*events], 0)
@@ -93,3 +92,25 @@ async def test_the_old_connection_counts_until_the_new_one_has_logged_in(monkeyp
 
     await done
     assert two.told == STREAM
+
+
+async def test_another_connection_that_takes_over_right_afterwards_tells_each_event_once_too(monkeypatch: Any) -> None:
+    monkeypatch.setattr(handover, "PATIENCE", 0.05)
+    two = Two()
+    two.tell(two.old, *OLD[:7])
+    two.tell(two.new, SEAM)
+    await two.handover.done()
+    third = two.connected(4800)
+    again = Handover(two.new, third, steady_clock())
+
+    two.tell(two.new, *STREAM[4:6])  # which the first one told
+    loop = asyncio.get_running_loop()
+    over = loop.time() + 0.1
+    await until(lambda: loop.time() > over)  # twice the patience of the first hand-over
+    seam = SEAM._replace(port=4800)
+    two.tell(two.new, STREAM[6], seam, STREAM[7])
+    two.tell(third, seam, STREAM[7])
+
+    await again.done()
+    assert two.told == STREAM
+    await until(lambda: third.intake.gate is None)
