@@ -101,7 +101,8 @@ async def _time(settings: Settings) -> str:
     for path in settings.asterisk_log:
         seconds = logfile.skew(path, zone)
         if seconds is not None and abs(seconds) * 1000 > logfile.SKEW:
-            raise SourceError(f"the last line of {path} is {seconds} s older than its writing: {ZONE}")
+            when = f"{abs(seconds)} s {'before' if seconds > 0 else 'after'} its writing"
+            raise SourceError(f"the last line of {path} names a time {when}: {ZONE}")
     return "the last lines name the time of their writing" if settings.asterisk_log else "off: no log is followed"
 
 

@@ -303,9 +303,10 @@ async def test_check_names_a_zone_that_is_not_asterisks(tmp_path: Path) -> None:
         return found
 
     assert (await found("Europe/Berlin")).ok
-    wrong = await found("UTC")
-    assert not wrong.ok
-    assert f"{log} is -3600 s older than its writing: set AMIGUARD_ASTERISK_TIMEZONE" in wrong.text
+    for zone, when in (("UTC", "3600 s after"), ("Europe/Helsinki", "3600 s before")):
+        wrong = await found(zone)
+        assert not wrong.ok
+        assert f"{log} names a time {when} its writing: set AMIGUARD_ASTERISK_TIMEZONE" in wrong.text
 
 
 async def test_check_names_what_to_change_in_asterisk(tmp_path: Path) -> None:
