@@ -8,15 +8,19 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-SECTION = re.compile(r"\[([^\]]*)\]")
+SECTION = re.compile(r"\[([^\]]*)\](?:\s*\(([^)]*)\))?")
 SETTING = re.compile(r"([^=]+?)\s*(?:=>|=)\s*(.*)")
 INCLUDE = re.compile(r"#(?:try)?include\s+[\"<]?([^\">]+)[\">]?")
+DEEPEST = 5
+"""How deep templates may inherit from one another; one that inherits from itself ends there."""
+
 BLOCK = re.compile(r";--(?!-).*?(?:--;|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One line `name = value`. `section` is "" before the first; an included file is a setting named `#include`."""
+    """One line `name = value`. `section` is "" before the first; an included file is a setting named `#include`. A
+    heading has no name; its value is what it inherits from, as written: `[section](!,template)`."""
 
     file: str
     line: int
@@ -39,7 +43,7 @@ def settings_of(text: str, file: str, section: str = "") -> Iterator[Setting]:
             yield Setting(file, number, section, "#include", found[1].strip())
         elif found := SECTION.match(line):
             section = found[1].strip()
-            yield Setting(file, number, section, "", "")
+            yield Setting(file, number, section, "", found[2] or "")
         elif found := SETTING.match(line):
             yield Setting(file, number, section, found[1].strip().lower(), found[2].strip())
 
@@ -56,9 +60,8 @@ class Conf:
         return next((one for one in self._settings if one.section == name and not one.name), None)
 
     def all(self, section: str, *names: str) -> Sequence[Setting]:
-        """Return every setting of a section, or those of these names."""
-        found = [one for one in self._settings if one.section == section and one.name not in {"", "#include"}]
-        return [one for one in found if not names or one.name in names]
+        """Return every setting of a section, or those of these names; what it inherits comes before its own."""
+        return [one for one in self._inherited(section, DEEPEST) if not names or one.name in names]
 
     def first(self, section: str, name: str) -> Setting | None:
         """Return the setting that counts where Asterisk takes the first (`main/config.c:ast_variable_retrieve`)."""
@@ -68,6 +71,17 @@ class Conf:
         """Return the setting that counts where a later one replaces an earlier one, as in manager.conf."""
         found = self.all(section, name)
         return found[-1] if found else None
+
+    def _inherited(self, section: str, depth: int) -> Iterator[Setting]:
+        for one in self._settings:
+            if one.section != section or one.name == "#include":
+                continue
+            if one.name:
+                yield one
+            elif depth:
+                for template in one.value.split(","):
+                    if template.strip() not in {"", "!", "+"}:
+                        yield from self._inherited(template.strip(), depth - 1)
 
 
 def is_true(value: str) -> bool:

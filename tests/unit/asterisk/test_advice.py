@@ -38,6 +38,14 @@ def test_the_snippets_that_we_ship_need_no_advice() -> None:
     assert list(manager(conf(tls), "amiguard", "CHANGE-ME", local=False)) == []
 
 
+def test_what_a_section_inherits_from_templates_counts_and_its_own_lines_count_more() -> None:
+    common, own = OURS.replace("[amiguard]", "[common](!)"), "[amiguard](common)\n"
+    assert advised(GENERAL + common + own) == []
+    assert advised(GENERAL + common + "[middle](!, common)\n[amiguard](middle)\n") == []
+    assert "reads call" in only(advised(GENERAL + common + own + "read = security,call\n")).text
+    assert advised(GENERAL + "[loop](loop)\n" + common + "[amiguard](loop,common)\n") == []
+
+
 @pytest.mark.parametrize(
     ("line", "changed", "needed", "said"),
     [
