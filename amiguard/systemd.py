@@ -7,8 +7,10 @@ import os
 import socket
 import time
 
+from amiguard.coalescing import until_next
+
 WATCHDOG_SHARE = 3
-"""The watchdog is fed this many times in its span."""
+"""The watchdog is fed this many times in its span, at moments shared with others."""
 
 
 def notify(state: str) -> None:
@@ -31,6 +33,7 @@ def notify_reloading() -> None:
 async def feed_watchdog() -> None:
     """Tell systemd that the loop still turns, as often as it asked for, until cancelled."""
     span = os.environ.get("WATCHDOG_USEC", "")
-    while span.isdigit():
+    period = int(span) / 1_000_000 / WATCHDOG_SHARE if span.isdigit() else 0.0
+    while period:
         notify("WATCHDOG=1")
-        await asyncio.sleep(int(span) / 1_000_000 / WATCHDOG_SHARE)
+        await asyncio.sleep(until_next(period, asyncio.get_running_loop().time()))
