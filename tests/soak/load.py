@@ -46,6 +46,7 @@ class Load:
 
     async def run(self) -> None:
         """Go on until cancelled."""
+        await self._fill()
         over_ami, in_the_log, in_floods = cycle(OVER_AMI), cycle(IN_THE_LOG), cycle(IN_FLOODS)
         jobs: list[Coroutine[Any, Any, None]] = [
             _every(0.25, lambda: self._guess(over_ami, 5)),
@@ -63,6 +64,11 @@ class Load:
         async with asyncio.TaskGroup() as tasks:
             for job in jobs:
                 tasks.create_task(job)
+
+    async def _fill(self) -> None:
+        """Let 180,000 attempts through the tables that forget the oldest: until it is full, such a table grows."""
+        for _ in range(6):
+            await self._place.stage.guess(*OVER_AMI, *IN_THE_LOG, *IN_FLOODS, times=5)
 
     async def _guess(self, who: Iterator[str], many: int) -> None:
         await self._place.stage.guess(*islice(who, many), times=5)
