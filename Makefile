@@ -28,7 +28,7 @@ DEMO_TOOLS = ip=iproute2 nft=nftables mount=mount unshare=util-linux
 TEST_TOOLS = $(DEMO_TOOLS) ipset=ipset iptables-nft=iptables hostname=hostname \
 	buildah=buildah /usr/lib/podman/netavark=netavark logrotate=logrotate \
 	mmdebstrap=mmdebstrap curl=curl jq=jq mandoc=mandoc faketime=faketime \
-	sipp=sip-tester \
+	sipp=sip-tester /usr/lib/*/libatomic.so.1=libatomic1 \
 	/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 
 # What waits for no kernel and no server, test by test; the sources' tests wait for inotify and time-outs. All others mostly
