@@ -106,6 +106,6 @@ class Redis:
 def program(engine: str) -> list[str]:
     """Return how the server of a chroot is started, with all its libraries, and the files of this machine."""
     root = chroot("valkey" if engine == "valkey" else "servers")
-    [loader] = root.glob("lib*/ld-linux*.so.*")
+    [loader] = root.glob("usr/lib/*-linux-gnu*/ld-linux*.so.*")  # that of /lib64 may be a link to this machine's
     libraries = ":".join(map(str, root.glob("usr/lib/*-linux-gnu*")))
     return [str(loader), "--library-path", libraries, str(root / f"usr/bin/{engine}-server")]
