@@ -209,7 +209,7 @@ async def test_a_new_start_keeps_bans_rules_and_counts_and_doubles_nothing(wire:
         await dropped(wire, firewall, V4, V6)
         counted = await firewall.total_drops()
     before = [
-        wire.server.run([program, "-t", table, "-S"]).stdout
+        wire.server.run([program, "-w", "-t", table, "-S"]).stdout
         for program in PROGRAMS[legacy]
         for table in ("raw", "mangle")
     ]
@@ -218,7 +218,7 @@ async def test_a_new_start_keeps_bans_rules_and_counts_and_doubles_nothing(wire:
             assert await again.total_drops() == counted
         await dropped(wire, again, V4, V6)
     after = [
-        wire.server.run([program, "-t", table, "-S"]).stdout
+        wire.server.run([program, "-w", "-t", table, "-S"]).stdout
         for program in PROGRAMS[legacy]
         for table in ("raw", "mangle")
     ]
@@ -324,7 +324,7 @@ async def test_what_was_laid_out_can_be_withdrawn(wire: Wire, legacy: bool) -> N
     await firewall.withdraw()
     await wire.passes(V4)
     assert wire.server.run(["ipset", "list", "-name"]).stdout == ""
-    assert "AMIGUARD" not in wire.server.run([PROGRAMS[legacy][0], "-t", "raw", "-S"]).stdout
+    assert "AMIGUARD" not in wire.server.run([PROGRAMS[legacy][0], "-w", "-t", "raw", "-S"]).stdout
 
 
 async def test_a_second_amiguard_is_refused_while_the_first_one_runs(wire: Wire) -> None:

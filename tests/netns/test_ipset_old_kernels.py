@@ -107,7 +107,7 @@ async def test_where_nf_tables_is_missing_the_rules_are_iptables_legacys(
     await firewall.start([], [ban(V4), ban(V6, absolute=False)], 0)
     await dropped(wire, firewall, V4, V6)
     assert any("iptables-legacy" in one for one in firewall.lacks())
-    assert "AMIGUARD" in wire.server.run(["iptables-legacy", "-t", "raw", "-S"]).stdout
+    assert "AMIGUARD" in wire.server.run(["iptables-legacy", "-w", "-t", "raw", "-S"]).stdout
     await firewall.close()
     await firewall.withdraw()
 

@@ -43,7 +43,7 @@ async def test_an_established_connection_ends_with_a_reset(
     wire: Wire, absolute: bool, legacy: bool, ports: tuple[PortRange, ...]
 ) -> None:
     accept = ["-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"]
-    wire.server.run([PROGRAMS[legacy][0], "-I", "INPUT", *accept])
+    wire.server.run([PROGRAMS[legacy][0], "-w", "-I", "INPUT", *accept])
     async with started(legacy=legacy, treatment=Treatment("reject", ports)) as firewall:
         with connected(wire) as (client, served):
             await firewall.ban([ban(V4, absolute=absolute)], 0)
@@ -111,7 +111,7 @@ async def test_another_verdict_takes_the_place_of_the_first_and_all_can_be_withd
         for program in PROGRAMS[legacy]:
             for table in ("raw", "mangle", "filter"):
                 here = (table == "filter") == (treatment.verdict == "reject")
-                rules = wire.server.run([program, "-t", table, "-S"]).stdout
+                rules = wire.server.run([program, "-w", "-t", table, "-S"]).stdout
                 each = max(1, 3 * len(treatment.ports)) * (2 if table == "filter" else 1)
                 assert rules.count("-j AMIGUARD") == (each if here else 0)
         await firewall.close()

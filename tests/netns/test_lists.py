@@ -79,7 +79,7 @@ class Kind:
 
 
 _DESTROY = "for i in 1 2 3 4 5 6 7 8 9; do ipset destroy 2>/dev/null; sleep 0.02; done; true"
-_FLUSH_LEGACY = "; ".join(f"ip{six}tables-legacy -t {table} -F" for six in ("", "6") for table in ("raw", "mangle"))
+_FLUSH_LEGACY = "; ".join(f"ip{six}tables-legacy -w -t {table} -F" for six in ("", "6") for table in ("raw", "mangle"))
 KINDS = [
     Kind("nftables", None, "nft delete table inet amiguard"),
     Kind("ipset", 2, f"nft flush ruleset; {_DESTROY}"),
