@@ -167,14 +167,10 @@ async def test_a_crowd_that_asks_without_end_leaves_most_of_the_loop_to_others(
     crowd = [loop.create_task(asking()) for _ in range(20)]
     await asyncio.sleep(0)
     before, cpu = loop.time(), time.process_time()
-    turns = 0
-    while loop.time() < before + 1:
-        await asyncio.sleep(0.001)
-        turns += 1
-    cpu = time.process_time() - cpu
+    await asyncio.sleep(1)
+    share = (time.process_time() - cpu) / (loop.time() - before)
     for task in crowd:
         task.cancel()
     await asyncio.gather(*crowd, return_exceptions=True)
 
-    assert turns > 50
-    assert cpu < 0.7, "server and crowd share this process; unpaced they would take all of it"
+    assert share < 0.7, "server and crowd share this process; unpaced they would take all of it"
