@@ -75,7 +75,7 @@ def left_behind(place: Stage) -> bytes:
 
 def answered(place: Stage, path: str, token: str) -> str:
     """Return what the control interface answers over TCP, its headers too."""
-    curl = ["curl", "-si", "--max-time", "5", "-H", f"Authorization: Bearer {token}", f"http://{HTTP}{path}"]
+    curl = ["curl", "-si", "--max-time", "20", "-H", f"Authorization: Bearer {token}", f"http://{HTTP}{path}"]
     return place.namespace.run(curl).stdout
 
 
