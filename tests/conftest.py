@@ -105,6 +105,12 @@ def servers_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def docker_root() -> Path:
+    """The files of Docker."""
+    return ready("docker")
+
+
+@pytest.fixture(scope="session")
 def asterisk22(asterisk22_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
     """Asterisk 22 with PJSIP."""
     with running(asterisk22_root, "pjsip", tmp_path_factory.mktemp("asterisk22")) as asterisk:

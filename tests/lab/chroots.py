@@ -75,12 +75,17 @@ SERVERS = (
 )
 # Sid is signed with keys that are younger than the package with the keys of an older release, or of Ubuntu.
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+CONTAINERS = (
+    *("docker.io", "docker-cli", "docker-buildx", "docker-compose", "iptables", "mount"),
+    *("kubectl", "podman", "catatonit"),
+)
 RECIPES = {
     "keys": Recipe("bookworm", ("debian-archive-keyring",), variant="extract"),
     "asterisk22": Recipe("sid", ("asterisk", "asterisk-modules"), LAB),
     "servers": Recipe("bookworm", SERVERS, first=NO_CENTRAL_API),
     "asterisk16": Recipe("bullseye", ("asterisk", "asterisk-modules", "asterisk-config"), LAB),
     "chromium": Recipe("bookworm", ("chromium", "fonts-dejavu-core")),
+    "docker": Recipe("trixie", CONTAINERS),
     "debian12": Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "nftables")),
     "valkey": Recipe("trixie", ("valkey-server",)),
 }

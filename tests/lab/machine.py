@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import IO
 
+from tests.lab.cgroups import CGROUPS, gone
 from tests.lab.netns import NetworkNamespace
 from tests.lab.waiting import wait_until
 
-CGROUPS = Path("/sys/fs/cgroup")
 HYBRID = (CGROUPS / "unified", CGROUPS / "systemd")
 BOOT_SECONDS = 60
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -26,14 +27,13 @@ mount -t tmpfs -o mode=755 machine "$3"
 mkdir "$3/upper" "$3/work" "$3/root"
 mount -t overlay -o "lowerdir=$1,upperdir=$3/upper,workdir=$3/work" machine "$3/root"
 cd "$3/root"
-mkdir -p repository wheels
-mount --bind "$2" repository
-mount -o remount,bind,ro repository
+mkdir -p repository wheels "$3/edited" "$3/editing"
+mount -t overlay -o "lowerdir=$2,upperdir=$3/edited,workdir=$3/editing" machine repository
 mount --bind "$4" wheels
 """
-"""Mounts the files of a machine: its chroot, this repository, an empty folder, wheels."""
+"""Mounts the files of a machine: its chroot, this repository, an empty folder, wheels. Writes go to memory."""
 
-BOOT = """
+KERNEL = """
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys  # or its systemd-sysctl would set this kernel's variables
@@ -46,6 +46,10 @@ mkdir dev/shm dev/pts
 mount -t tmpfs shm dev/shm
 mount -t devpts -o newinstance,ptmxmode=666 pts dev/pts
 ln -s pts/ptmx dev/ptmx
+"""
+"""Makes the machine's own /proc, /sys, /dev, /run."""
+
+BOOT = """
 if [ -d /sys/fs/cgroup/unified ]; then
     mount -t tmpfs groups sys/fs/cgroup
     mkdir sys/fs/cgroup/unified sys/fs/cgroup/systemd
@@ -57,7 +61,7 @@ fi
 mount --make-rshared "$3/root"  # systemd hands credentials over by a mount that must be seen everywhere
 exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd --show-status=no
 """
-"""Makes the machine's own /proc, /sys, /dev, /run and starts its init."""
+"""Gives it control groups and starts its init."""
 
 
 class Machine:
@@ -67,13 +71,22 @@ class Machine:
         self.pid = pid
         self.namespace = namespace
 
-    def sh(self, script: str, *, check: bool = True, timeout: float = 120, **environment: str) -> str:
+    def sh(
+        self,
+        script: str,
+        *,
+        check: bool = True,
+        timeout: float = 120,
+        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+        **environment: str,
+    ) -> str:
         """Run a shell script as root on the machine, and return what it writes."""
         inside = ["nsenter", f"--target={self.pid}", "--all", "--root", "env", "-i", f"PATH={PATH}"]
         inside += [f"{name}={value}" for name, value in environment.items()]
         done = subprocess.run(
             [*inside, "sh", "-euc", f"cd /repository\n{script}"],
             check=False,
+            stdin=stdin,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -101,7 +114,7 @@ def booted(
         hierarchy.mkdir()
     enter = "".join(f"echo $$ > {hierarchy}/cgroup.procs\n" for hierarchy in hierarchies)
     own = ["unshare", "--cgroup", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc"]
-    script = ["sh", "-euc", FILES + BOOT, "sh", str(chroot), str(repository), str(folder), str(wheels)]
+    script = ["sh", "-euc", FILES + KERNEL + BOOT, "sh", str(chroot), str(repository), str(folder), str(wheels)]
     with (
         nullcontext(network) if network else NetworkNamespace("machine") as namespace,
         (folder / "console").open("wb") as console,
@@ -113,34 +126,24 @@ def booted(
         )
         try:
             wait_until(lambda: _is_up(starter.pid), BOOT_SECONDS, "the machine to boot")
-            yield Machine(_child(starter.pid), namespace)
+            yield Machine(child(starter.pid), namespace)
         finally:
             starter.kill()
             starter.wait()
             for hierarchy in hierarchies:
-                wait_until(lambda here=hierarchy: _gone(here), 10, "the end of the machine")  # type: ignore[misc]
+                wait_until(lambda here=hierarchy: gone(here), 10, "the end of the machine")  # type: ignore[misc]
 
 
-def _child(pid: int) -> int:
+def child(pid: int) -> int:
+    """Return the only process that a process started."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
 def _is_up(pid: int) -> bool:
     with suppress(OSError, IndexError):
-        target = ["nsenter", f"--target={_child(pid)}", "--all", "--root"]
+        target = ["nsenter", f"--target={child(pid)}", "--all", "--root"]
         done = subprocess.run(
             [*target, "systemctl", "is-system-running"], check=False, capture_output=True, text=True, timeout=10
         )
         return done.stdout.strip() in {"running", "degraded"}
     return False
-
-
-def _gone(hierarchy: Path) -> bool:
-    """Remove a tree of control groups, if no process is in it any more."""
-    try:
-        for folder in sorted((path for path in hierarchy.rglob("*") if path.is_dir()), reverse=True):
-            folder.rmdir()
-        hierarchy.rmdir()
-    except OSError:
-        return False
-    return True

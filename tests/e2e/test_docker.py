@@ -1,0 +1,248 @@
+"""The commands of docs/install.md for containers, run as they stand by the real Docker and its Compose."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab.asterisk import ETC, SERVER4, SERVER6, network
+from tests.lab.daemon import elements
+from tests.lab.docker import Docker, docker
+from tests.lab.documents import ROOT, blocks
+from tests.lab.netns import NetworkNamespace
+from tests.lab.sip import Phone
+from tests.lab.transports import bound, connect
+from tests.lab.waiting import until, wait_until
+from tests.lab.wheels import wheelhouse
+
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
+
+BUILD, RUN, COMPOSE = range(3)
+"""The blocks of the section: what each is about."""
+
+BASE = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+USER = 990
+ATTACKER, BYSTANDER = "10.99.150.1", "10.99.150.2"
+ATTACKER6, BYSTANDER6 = "fd99:1::1", "fd99::2"
+PUBLISHED = 15060
+ECHO = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind(("", 5060))
+    while True:
+        server.sendto(*server.recvfrom(100))
+"""
+SOONER = "--health-interval=2s"
+"""What is added to the documented command, or Docker would first ask after 30 s."""
+
+CONFIGURATION = {
+    "manager.conf": "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n",
+    "modules.conf": (ETC / "pjsip/modules.conf").read_text(),
+    "pjsip.conf": """
+[udp]
+type = transport
+protocol = udp
+bind = 0.0.0.0
+[6001]
+type = endpoint
+auth = 6001
+aors = 6001
+[6001]
+type = auth
+auth_type = userpass
+username = 6001
+password = pw6001
+[6001]
+type = aor
+max_contacts = 1
+""",
+}
+"""What an administrator has in `/etc/asterisk` before amiguard comes."""
+
+
+@dataclass
+class Host:
+    """A host with Docker and Asterisk, and the network of those who attack it."""
+
+    docker: Docker
+    network: NetworkNamespace
+    attackers: NetworkNamespace
+
+    async def sh(self, script: str) -> str:
+        """Run a script on the host while the loop goes on."""
+        return await asyncio.to_thread(self.docker.sh, script)
+
+    async def guess(self, source: str, patience: float = 5) -> bool:
+        """Try a wrong password, and tell whether Asterisk answered."""
+        async with connect(self.attackers, source, SERVER4) as connection:
+            try:
+                async with asyncio.timeout(patience):
+                    return await Phone(connection, "6001", "wrong").register() == 401
+            except TimeoutError:
+                return False
+
+    async def attacked(self) -> None:
+        """Let the attacker guess until he is banned in the kernel."""
+        for _ in range(5):
+            assert await self.guess(ATTACKER)
+        await until(lambda: self.banned() == [ATTACKER], what="the ban in the kernel")
+
+    def banned(self) -> list[str]:
+        """Return whom the kernel drops."""
+        return [address for strength in ("unproven4", "banned4") for address in elements(self.network, strength)]
+
+
+@pytest.fixture(scope="module")
+def host(
+    docker_root: Path, debian12_root: Path, asterisk22_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """A host whose Docker has a base for amiguard and the image of an Asterisk."""
+    folder = tmp_path_factory.mktemp("docker")
+    with network() as (server, attackers), docker(docker_root, folder, wheelhouse(), ROOT, server) as machine:
+        machine.take_base(BASE, debian12_root)
+        machine.take("your-asterisk", asterisk22_root, 'CMD ["asterisk", "-f"]')
+        machine.sh("mkdir /etc/asterisk")
+        yield Host(machine, server, attackers)
+
+
+@pytest.fixture
+def configured(host: Host) -> Host:
+    """The host with the configuration of an Asterisk that knows nothing of amiguard."""
+    for name, text in CONFIGURATION.items():
+        (host.docker.root / "etc/asterisk" / name).write_text(text)
+    return host
+
+
+@pytest.fixture
+def asterisk(configured: Host) -> Iterator[Host]:
+    """The host, and Asterisk on its network."""
+    machine = configured.docker
+    machine.sh("printf '#!/bin/sh\\nexec docker exec asterisk asterisk \"$@\"\\n' > /usr/local/bin/asterisk")
+    machine.sh("chmod +x /usr/local/bin/asterisk")
+    machine.sh("docker run --detach --name asterisk --network host -v /etc/asterisk:/etc/asterisk:ro your-asterisk")
+    booted = "asterisk -rx 'core waitfullybooted'"
+    wait_until(lambda: "fully booted" in machine.sh(booted, check=False), 60, "Asterisk to be ready")
+    yield configured
+    machine.sh("docker rm --force --volumes asterisk")
+
+
+@pytest.fixture
+def guarded(asterisk: Host) -> Iterator[Host]:
+    """The host with amiguard on it, built and started as the document says."""
+    commands = blocks("docs/install.md", "Docker and Podman")
+    asterisk.docker.sh(commands[BUILD])
+    run, logs, status = commands[RUN].replace("\\\n", "").splitlines()
+    asterisk.docker.sh(run.replace("--detach", f"--detach {SOONER}"))
+    wait_until(lambda: connected(asterisk, logs), 20, "a connection to Asterisk")
+    assert "ready" in asterisk.docker.sh(status)
+    yield asterisk
+    asterisk.docker.sh("docker rm --force amiguard; docker volume rm amiguard")
+    asterisk.network.run(["nft", "delete", "table", "inet", "amiguard"], check=False)
+
+
+def connected(host: Host, logs: str) -> bool:
+    return "ami-connected" in host.docker.sh(f"{logs} 2>&1")
+
+
+def command(words: str) -> str:
+    """Return what the document says runs a command in the container."""
+    status = blocks("docs/install.md", "Docker and Podman")[RUN].splitlines()[-1]
+    return f"{status.removesuffix('status')}{words}"
+
+
+async def ready(host: Host) -> bool:
+    return "ready" in await asyncio.to_thread(host.docker.sh, command("status"), check=False)
+
+
+async def test_run_as_documented_it_bans_whom_asterisk_tells_of_with_net_admin_alone(guarded: Host) -> None:
+    pid = guarded.docker.inspect("amiguard", ".State.Pid")
+    shown = guarded.docker.sh(f"grep -E '^(Uid|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/{pid}/status")
+
+    await guarded.attacked()
+    assert not await guarded.guess(ATTACKER, patience=1)
+    assert await guarded.guess(BYSTANDER)
+    await guarded.docker.becomes("amiguard", ".State.Health.Status", "healthy")
+    assert shown.split("\n") == [
+        "Uid:" + f"\t{USER}" * 4,
+        f"CapPrm:\t{1 << 12:016x}",
+        f"CapBnd:\t{1 << 12:016x}",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "",
+    ]
+
+
+async def test_bans_outlast_its_stop_its_start_and_its_death(guarded: Host) -> None:
+    await guarded.attacked()
+
+    await guarded.sh("docker stop amiguard")
+    assert guarded.docker.inspect("amiguard", ".State.ExitCode") == "0"
+    assert guarded.banned() == [ATTACKER]
+    assert not await guarded.guess(ATTACKER, patience=1)
+
+    await guarded.sh("docker start amiguard")
+    await until(lambda: ready(guarded), 20, "what Docker has started to be ready")
+    shown = await guarded.sh(command("banned"))
+    assert ATTACKER in shown, shown
+
+    await guarded.sh(f"kill -KILL {guarded.docker.inspect('amiguard', '.State.Pid')}")
+    await guarded.docker.becomes("amiguard", ".RestartCount", "1")
+    await until(lambda: ready(guarded), 20, "what Docker has restarted to be ready")
+    assert guarded.banned() == [ATTACKER]
+    assert not await guarded.guess(ATTACKER, patience=1)
+
+
+@pytest.mark.parametrize(
+    ("server", "attacker", "bystander"),
+    [(SERVER4, ATTACKER, BYSTANDER), (SERVER6, ATTACKER6, BYSTANDER6)],
+    ids=["by Docker's rules", "by its proxy"],
+)
+async def test_who_is_banned_reaches_no_port_that_docker_publishes(
+    guarded: Host, server: str, attacker: str, bystander: str
+) -> None:
+    (guarded.docker.root / "tmp/echo.py").write_text(ECHO)
+    run = f"docker run --detach --name published --publish {PUBLISHED}:5060/udp -v /tmp/echo.py:/echo.py:ro"
+    await guarded.sh(f"{run} {BASE} python3 -u /echo.py")
+    try:
+        with (
+            closing(bound(guarded.attackers, attacker, socket.SOCK_DGRAM)) as one,
+            closing(bound(guarded.attackers, bystander, socket.SOCK_DGRAM)) as other,
+        ):
+
+            async def answered(source: socket.socket) -> bool:
+                await asyncio.get_running_loop().sock_sendto(source, b"anybody there?", (server, PUBLISHED))
+                try:
+                    async with asyncio.timeout(1):
+                        return bool(await asyncio.get_running_loop().sock_recv(source, 100))
+                except TimeoutError:
+                    return False
+
+            await until(lambda: answered(one), what="the published service")
+            await guarded.sh(command(f"ban {attacker}"))
+            assert not await answered(one)
+            assert await answered(other)
+            await guarded.sh(command(f"unban {attacker}"))
+            assert await answered(one)
+    finally:
+        await guarded.sh("docker rm --force published")
+
+
+async def test_compose_brings_up_asterisk_and_its_guard(configured: Host) -> None:
+    await configured.sh("docker image rm --force amiguard")
+    try:
+        await configured.sh(blocks("docs/install.md", "Docker and Podman")[COMPOSE])
+        await until(lambda: connected(configured, "docker logs compose-amiguard-1"), 30, "a connection to Asterisk")
+        await configured.attacked()
+        assert not await configured.guess(ATTACKER, patience=1)
+        assert await configured.guess(BYSTANDER)
+        written = await configured.sh("docker logs compose-amiguard-1; docker inspect compose-amiguard-1")
+        assert (configured.docker.root / "repository/deploy/compose/amiguard_ami_secret").read_text() not in written
+    finally:
+        await configured.sh("cd deploy/compose; ASTERISK_IMAGE=your-asterisk docker compose down --volumes")
