@@ -1,16 +1,22 @@
-"""The commands of docs/install.md for containers, run as they stand by the real Docker and its Compose."""
+"""What docs/install.md says of containers: its commands, run as they stand by the real Docker and its Compose.
+
+There is no Kubernetes here. Podman plays its objects instead, and the real kubectl reads them."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.lab.asterisk import ETC, SERVER4, SERVER6, network
 from tests.lab.daemon import elements
@@ -30,7 +36,7 @@ BUILD, RUN, COMPOSE = range(3)
 BASE = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 USER = 990
 ATTACKER, BYSTANDER = "10.99.150.1", "10.99.150.2"
-ATTACKER6, BYSTANDER6 = "fd99:1::1", "fd99::2"
+ATTACKER6, BYSTANDER6 = "fd99:1::1", "fd99:1:0:0:1::1"
 PUBLISHED = 15060
 ECHO = """
 import socket
@@ -65,6 +71,10 @@ max_contacts = 1
 """,
 }
 """What an administrator has in `/etc/asterisk` before amiguard comes."""
+
+
+WITH_CONFIGURATION = "FROM your-asterisk\nCOPY . /etc/asterisk\n"
+POD = "asterisk-pod"
 
 
 @dataclass
@@ -113,11 +123,12 @@ def host(
 
 
 @pytest.fixture
-def configured(host: Host) -> Host:
+def configured(host: Host) -> Iterator[Host]:
     """The host with the configuration of an Asterisk that knows nothing of amiguard."""
     for name, text in CONFIGURATION.items():
         (host.docker.root / "etc/asterisk" / name).write_text(text)
-    return host
+    yield host
+    host.network.run(["nft", "delete", "table", "inet", "amiguard"])  # bans outlast every daemon
 
 
 @pytest.fixture
@@ -144,7 +155,6 @@ def guarded(asterisk: Host) -> Iterator[Host]:
     assert "ready" in asterisk.docker.sh(status)
     yield asterisk
     asterisk.docker.sh("docker rm --force amiguard; docker volume rm amiguard")
-    asterisk.network.run(["nft", "delete", "table", "inet", "amiguard"], check=False)
 
 
 def connected(host: Host, logs: str) -> bool:
@@ -246,3 +256,73 @@ async def test_compose_brings_up_asterisk_and_its_guard(configured: Host) -> Non
         assert (configured.docker.root / "repository/deploy/compose/amiguard_ami_secret").read_text() not in written
     finally:
         await configured.sh("cd deploy/compose; ASTERISK_IMAGE=your-asterisk docker compose down --volumes")
+
+
+def test_kubectl_knows_every_field_of_the_objects(host: Host) -> None:
+    labelled = host.docker.sh("kubectl label --local --filename deploy/kubernetes --output json tested=yes")
+
+    objects = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))]
+    for one in objects:
+        one["metadata"]["labels"] = {"tested": "yes"}
+    assert read_all(labelled) == objects  # it leaves out what it does not know
+
+
+async def test_the_pod_of_kubernetes_protects_its_network(configured: Host) -> None:
+    machine = configured.docker
+    secret = "canary-4711-of-the-manager"
+    machine.sh(f"sed 's/CHANGE-ME/{secret}/' deploy/asterisk/manager.conf >> /etc/asterisk/manager.conf")
+    objects = for_podman(secret)
+    asterisk, amiguard = objects[-1]["spec"]["template"]["spec"]["containers"]
+    build = f"docker build --quiet --file - --tag {asterisk['image']} /etc/asterisk"
+    machine.sh(f"{build} <<'END'\n{WITH_CONFIGURATION}END\ndocker build --quiet --tag {amiguard['image']} .")
+    machine.give_to_podman(asterisk["image"], amiguard["image"])
+    (machine.root / "tmp/pod.yaml").write_text(yaml.safe_dump_all(objects))
+    try:
+        await configured.sh("podman kube play /tmp/pod.yaml")
+        await until(lambda: connected(configured, f"podman logs {POD}-amiguard"), 30, "a connection to Asterisk")
+        await configured.attacked()
+        assert not await configured.guess(ATTACKER, patience=1)
+        assert await configured.guess(BYSTANDER)
+
+        inside = f"podman exec {POD}-amiguard"
+        [status] = re.findall(r"^kubectl exec .* -- (.*)$", blocks("docs/install.md", "Kubernetes")[0], re.MULTILINE)
+        assert "ready" in await configured.sh(f"{inside} {status}")
+        for probe in ("readinessProbe", "livenessProbe"):
+            await configured.sh(f"{inside} {shlex.join(amiguard[probe]['exec']['command'])}")
+        await configured.sh(f"podman stop {POD}-amiguard")
+        assert await configured.sh(f"podman inspect --format '{{{{.State.ExitCode}}}}' {POD}-amiguard") == "0\n"
+        assert configured.banned() == [ATTACKER]
+    finally:
+        await configured.sh("podman pod rm --all --force --time 0")
+
+
+def for_podman(secret: str) -> list[Any]:
+    """Return the objects as an administrator would edit them, without what Podman can't do.
+
+    It knows no fsGroup, so the user 990 could not read the secret nor write to a folder in memory, and it keeps claims
+    and secrets under one name."""
+    claim, deployment, password = (
+        yaml.safe_load((ROOT / "deploy/kubernetes" / f"{name}.yaml").read_text())
+        for name in ("claim", "deployment", "secret")
+    )
+    password["stringData"]["amiguard_ami_secret"] = secret
+    password["metadata"]["name"] = "amiguard-secret"
+    pod = deployment["spec"]["template"]["spec"]
+    networks = next(one for one in pod["containers"][1]["env"] if one["name"] == "AMIGUARD_IGNOREIP")
+    networks["value"] = "127.0.0.0/8 ::1"
+    for volume in pod["volumes"]:
+        if "secret" in volume:
+            volume["secret"] = {"secretName": "amiguard-secret", "defaultMode": 0o444}
+        elif "emptyDir" in volume:
+            volume["emptyDir"] = {}
+    return [claim, password, deployment]
+
+
+def read_all(text: str) -> list[Any]:
+    """Return the JSON values that stand one after the other in a text."""
+    found, decoder = [], json.JSONDecoder()
+    while text := text.lstrip():
+        one, end = decoder.raw_decode(text)
+        found.append(one)
+        text = text[end:]
+    return found

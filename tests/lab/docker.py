@@ -1,4 +1,4 @@
-"""A Debian machine with the real Docker, its builder and Compose, in namespaces of its own, gone without a trace.
+"""A Debian machine with the real Docker, Compose, Podman and kubectl, in namespaces of its own, gone without a trace.
 
 No registry is reachable: its images are made of chroots, and built on these."""
 
@@ -25,6 +25,8 @@ mount -o remount,bind,rw proc/sys/net  # it lets packets through to its containe
 mount --rbind /sys/fs/cgroup sys/fs/cgroup
 mkdir -p var/lib/docker "$3/data"
 mount --bind "$3/data" var/lib/docker  # in memory, where images neither wait for a disk nor stay
+printf '[engine]\nruntime="runc"\nevents_logger="file"\n' > etc/containers/containers.conf
+printf '[storage]\ndriver="vfs"\ngraphroot="%s"\nrunroot="%s"\n' /run/images /run/pods > etc/containers/storage.conf
 hostname docker
 printf '127.0.0.1 localhost docker\n::1 localhost docker\n' > etc/hosts  # nobody is to wait for a name server
 : > etc/resolv.conf
@@ -33,6 +35,9 @@ pivot_root . before  # where root is only changed, `docker exec` lands outside o
 umount --lazy /before
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin docker-init -- dockerd --cgroup-parent="/$5"
 """
+PODMANS = "libpod_parent"
+"""The control group of all that Podman starts."""
+
 NOT_FILES = ("./proc/*", "./sys/*", "./dev/*")
 
 
@@ -57,6 +62,10 @@ class Docker(Machine):
         """Return what Docker knows of a container, such as `.State.Health.Status`."""
         return self.sh(f"docker inspect --format '{{{{{what}}}}}' {container}").strip()
 
+    def give_to_podman(self, *images: str) -> None:
+        """Let Podman have these images too."""
+        self.sh(f"docker save {' '.join(images)} | podman load --quiet")
+
     async def becomes(self, container: str, what: str, value: str) -> None:
         """Wait until `inspect` returns this. Raises AssertionError if it does not within a minute."""
         asked = f"docker inspect --format {{{{{what}}}}} {container}"
@@ -70,6 +79,7 @@ def docker(chroot: Path, folder: Path, wheels: Path, repository: Path, network: 
 
     `folder` is an empty one for mounts."""
     group = f"amiguard-{os.getpid()}-{time.monotonic_ns()}"
+    names = [group] if any((hierarchy / PODMANS).exists() for hierarchy in hierarchies()) else [group, PODMANS]
     own = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc"]
     script = ["sh", "-euc", FILES + KERNEL + DOCKERD, "sh", *map(str, (chroot, repository, folder, wheels)), group]
     console = folder / "console"
@@ -88,5 +98,5 @@ def docker(chroot: Path, folder: Path, wheels: Path, repository: Path, network: 
     finally:
         starter.kill()
         starter.wait()
-        for hierarchy in hierarchies():
-            wait_until(lambda here=hierarchy / group: gone(here), 10, "the end of Docker")  # type: ignore[misc]
+        left = [hierarchy / name for hierarchy in hierarchies() for name in names]
+        wait_until(lambda: all(map(gone, left)), 10, "the end of all containers")
