@@ -140,19 +140,23 @@ class Node:
         """Greet, and find out whether Redis has lost what it was told."""
         greeting = await link.greet(self._written)
         self._reader.ahead = greeting.now - self._clock()
-        lost = not greeting.kept or self._epoch not in {"", greeting.epoch}
+        emptied = self._epoch not in {"", greeting.epoch}
+        lost = emptied or not greeting.kept
         if lost:
             self._written = ""
-            await self._tell_again(us)
+            await self._tell_again(us, emptied=emptied)
         newest, oldest = greeting.newest or BEGINNING, greeting.oldest or BEGINNING
         if lost or (self._read is not None and not oldest <= self._read <= newest):
             self._read = None
         self._epoch = greeting.epoch
 
-    async def _tell_again(self, us: Participant) -> None:
-        """Tell what Redis has lost: whom this node bans, and whom it let through while others might not have heard."""
+    async def _tell_again(self, us: Participant, *, emptied: bool) -> None:
+        """Tell what Redis has lost: whom this node bans, and whom it let through while others might not have heard.
+
+        Where it was not emptied, no more than its stream keeps: older messages are not lost, but over."""
         async for change in in_steps(chain(self._undone.peek(UNDONE), us.bans()), STEP):
-            if not isinstance(change, Exempted) and shareable(change) and (age_of(change, self._clock()) or 0) < KEPT:
+            told = (age_of(change, self._clock()) or 0) < KEPT or (emptied and isinstance(change, Ban))
+            if told and shareable(change) and not isinstance(change, Exempted):
                 self._outbox.put_back(change)
         self._wake.set()
 

@@ -10,6 +10,7 @@ import pytest
 
 from amiguard.fleet.link import Link
 from amiguard.fleet.outbox import Outbox
+from amiguard.fleet.scripts import KEPT
 from amiguard.journal import Action
 from amiguard.model import Ban, Reason, Target
 from amiguard.nodes import Lifted, Participant, Shared
@@ -115,6 +116,26 @@ async def test_after_flushall_each_node_tells_its_own_bans_anew(redis: Redis) ->
         async with member(redis.url, "new") as new:
             await until(lambda: new.drops(ATTACKER, STRANGER))
         assert first.drops(ATTACKER, STRANGER)
+
+
+async def test_after_flushall_bans_of_long_ago_are_told_anew_too(redis: Redis) -> None:
+    async with fleet(redis.url, 1) as [first]:
+        await first.guard.administration.ban(STRANGER, None, "")
+        await until(lambda: redis.do("HLEN", "{amiguard}:bans") == 1)
+        first.world.now += 3 * KEPT
+        redis.do("FLUSHALL")
+        await until(lambda: redis.do("HKEYS", "{amiguard}:bans") == [STRANGER.encode()], 5)
+
+
+async def test_a_message_that_is_too_old_for_the_stream_is_no_loss_after_which_all_is_told_again(redis: Redis) -> None:
+    async with fleet(redis.url, 1) as [first]:
+        await first.guard.administration.ban(STRANGER, None, "")
+        await until(lambda: redis.do("XLEN", KEY) == 1)
+        first.world.now += 3 * KEPT
+        redis.do("XTRIM", KEY, "MAXLEN", "0")
+        redis.do("DEL", "{amiguard}:nodes")
+        await until(lambda: redis.do("HLEN", "{amiguard}:nodes") == 1, 5)  # it has greeted
+        assert redis.do("XLEN", KEY) == 0
 
 
 async def test_an_unban_that_redis_took_and_lost_is_told_again_and_lifts_no_newer_ban(redis: Redis) -> None:

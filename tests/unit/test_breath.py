@@ -80,7 +80,7 @@ async def test_all_bans_that_are_told_again_to_a_redis_that_lost_them() -> None:
     async with world.running() as guard:
         assert guard._sharing is not None
         with steps() as taken:
-            await asyncio.create_task(node._tell_again(guard._sharing))
+            await asyncio.create_task(node._tell_again(guard._sharing, emptied=True))
         assert len(node.untold()) == CAPACITY_OF_OUTBOX
 
     assert max(taken) < BREATH
