@@ -75,7 +75,7 @@ class PlainFeed:
         """When the list was had last."""
         self._put: Timestamp = 0
         """When the kernel was told last."""
-        self._shrunk = False
+        self._shrunk = self._stale = False
         self._failing = ""
         self._told = ""
         """The latest log line, which is not written twice."""
@@ -138,7 +138,7 @@ class PlainFeed:
         listed = Listed()
         for _ in reading.ordered(listed):
             await asyncio.sleep(0)
-        self._digest, self._entries = reading.digest, reading.entries
+        self._digest, self._entries, self._stale = reading.digest, reading.entries, False
         self._had = self._put = self._clock()
         listed.renew(self._end())
         told = {"where": self._source.where} | {why.value: reading.left_out[why] for why in LeftOut}
@@ -159,10 +159,12 @@ class PlainFeed:
 
     def _failed(self, error: FeedError) -> float:
         self._failures += 1
-        what = "what it named goes on being dropped" if self._entries else "it names nobody yet"
         if self._had is not None and self._clock() - self._had > self._settings.stale:
             self._forget()
+        if self._stale:
             what = "it is stale: nobody is dropped for it any more"
+        else:
+            what = "what it named goes on being dropped" if self._entries else "it names nobody yet"
         text = f"the list {self.name} can't be had: {error}; {what}"
         if text != self._told:
             self._journal.write(Action.FEED_FAILED, text, feed=self.name, where=self._source.where, error=error)
@@ -172,4 +174,4 @@ class PlainFeed:
     def _forget(self) -> None:
         self._taker.forget(self.name)
         self._source.forget()
-        self._had, self._digest, self._entries = None, b"", 0
+        self._had, self._digest, self._entries, self._stale = None, b"", 0, True
