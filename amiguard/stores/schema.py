@@ -82,10 +82,10 @@ SAVE_BAN = "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 COUNT_BAN = """INSERT INTO offenders VALUES (:target, 1, :since, :since, json_array(:since))
     ON CONFLICT (target) DO UPDATE SET bans = bans + 1, last = excluded.last, times = json_insert(
-        iif(json_array_length(times) < 20, times, json_remove(times, '$[0]')), '$[#]', excluded.last
+        iif(json_array_length(times) < :most, times, json_remove(times, '$[0]')), '$[#]', excluded.last
     ) WHERE excluded.last > last"""
-"""A ban is known by its target and its beginning, so that one written twice is counted once. Of the times, as many are
-kept as `history.MAX_TIMES` says."""
+"""A ban is known by its target and its beginning, so that one written twice is counted once. Of the times, `most` are
+kept."""
 
 END_BAN = "DELETE FROM bans WHERE target = ?"
 

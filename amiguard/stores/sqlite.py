@@ -19,6 +19,7 @@ import aiosqlite
 
 from amiguard.collector import collector_paused
 from amiguard.errors import StoreError
+from amiguard.history import MAX_TIMES
 from amiguard.journal import Action, Journal
 from amiguard.model import Allowed, AllowOrigin, Ban, Minute, Phone, Target, Timestamp
 from amiguard.policy import RECIDIVE_FINDTIME
@@ -234,7 +235,7 @@ def statements_of(changes: Iterable[Change]) -> Iterator[Statement]:
         if kind is Ban:
             bans = [ban for ban in group if isinstance(ban, Ban)]
             yield schema.SAVE_BAN, [row_of(ban) for ban in bans]
-            yield schema.COUNT_BAN, [{"target": ban.target, "since": ban.since} for ban in bans]
+            yield schema.COUNT_BAN, [{"target": ban.target, "since": ban.since, "most": MAX_TIMES} for ban in bans]
         elif kind is Position:
             yield schema.SAVE_POSITION, [position_row(change) for change in group if isinstance(change, Position)]
         elif kind is Minute:
