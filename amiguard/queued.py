@@ -68,7 +68,7 @@ class QueuedNotifier(ABC, Generic[Message, Line]):
             try:
                 async with self._open() as line:
                     while True:
-                        await self._come()
+                        await self._wait_for_messages()
                         await self._deliver(line)
                         retry.reset()
             except FAULTS as error:
@@ -140,7 +140,7 @@ class QueuedNotifier(ABC, Generic[Message, Line]):
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    async def _come(self) -> None:
+    async def _wait_for_messages(self) -> None:
         """Wait until there is something to tell."""
         while True:
             self._posted.clear()
