@@ -92,7 +92,8 @@ class Daemon:
         self._clock = clock
         self._reloading: Reloading | None = None
         self._hangup = asyncio.Event()
-        self._notifiers: list[Notifier] = notifiers_of(settings, journal, clock)
+        country = country_of(settings, journal)
+        self._notifiers: list[Notifier] = notifiers_of(settings, journal, clock, country)
         self._guard = Guard(
             policy_of(settings),
             settings.ignored_targets,
@@ -104,7 +105,7 @@ class Daemon:
             log_followed=bool(settings.asterisk_log),
             fleet=fleet_of(settings, journal, clock),
         )
-        self._guard.administration.country = country_of(settings, journal)
+        self._guard.administration.country = country
         self._control = ControlServer(
             control_settings(settings),
             self._guard.administration,

@@ -20,13 +20,12 @@ from amiguard.model import Target, network_of
 CODE = re.compile(r"[A-Z]{2}")
 """ISO 3166-1 alpha-2. The database comes from outside: nothing else of it is shown."""
 
-
 MISSING = (0, 0)
 """The version of a file that is not there."""
 
 
 class Countries:
-    """Looks countries up, from whatever thread; made in that of the loop, where it also writes into the log.
+    """Looks countries up, for all who tell them, in whatever thread; made in that of the loop, which writes the log.
 
     A database that was renewed is opened anew; one that can't be read tells nothing, and the log says so, once."""
 

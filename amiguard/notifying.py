@@ -61,15 +61,15 @@ def webhook_settings(settings: Settings) -> WebhookSettings:
     )
 
 
-def notifiers_of(settings: Settings, journal: Journal, clock: Clock) -> list[Notifier]:
+def notifiers_of(settings: Settings, journal: Journal, clock: Clock, country: Country | None) -> list[Notifier]:
     """Return who tells the administrator, and CrowdSec; nobody without `MAIL_TO`, `WEBHOOK_URL`, `CROWDSEC_MACHINE`."""
     notifiers: list[Notifier] = []
     if settings.mail_to:
         from amiguard.notifiers.mail import Mail
 
-        notifiers.append(Mail(mail_settings(settings), clock, journal, country=country_of(settings, journal)))
+        notifiers.append(Mail(mail_settings(settings), clock, journal, country=country))
     if settings.webhook_url.get_secret_value():
-        notifiers.append(_webhook(settings, journal, clock))
+        notifiers.append(_webhook(settings, journal, clock, country))
     if settings.crowdsec_machine and settings.firewall != "dry-run":
         from amiguard.feeds.crowdsec.processor import Processor
 
@@ -86,7 +86,7 @@ def country_of(settings: Settings, journal: Journal) -> Country | None:
     return Countries(settings.geoip_database, journal)
 
 
-def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
+def _webhook(settings: Settings, journal: Journal, clock: Clock, country: Country | None) -> Webhook:
     from amiguard.notifiers.webhook import Webhook
 
     wanted = webhook_settings(settings)
@@ -94,7 +94,7 @@ def _webhook(settings: Settings, journal: Journal, clock: Clock) -> Webhook:
         return Webhook(wanted, clock, journal)
     from amiguard.notifiers.webhook.layout import Layout
 
-    return Webhook(wanted, clock, journal, Layout(wanted.format, wanted.url), country_of(settings, journal))
+    return Webhook(wanted, clock, journal, Layout(wanted.format, wanted.url), country)
 
 
 def hand_on_messages(old: Sequence[Notifier], new: Sequence[Notifier]) -> None:

@@ -11,7 +11,7 @@ from amiguard.guard import Guard
 from amiguard.journal import Journal
 from amiguard.nodes import Fleet
 from amiguard.notifying import hand_on_letters, hand_on_messages, notifiers_of
-from amiguard.ports import Clock, Notifier, Position
+from amiguard.ports import Clock, Country, Notifier, Position
 from amiguard.subscriptions import feeds_for
 from amiguard.watching import Trunks, Watching
 from amiguard.wiring import ami_source, fleet_of, handover_of, log_intake, log_source
@@ -126,10 +126,10 @@ class Parts:
         for feed in self._feeds:
             self._run(feed)
 
-    async def replace_notifiers(self, before: Settings, settings: Settings) -> None:
+    async def replace_notifiers(self, before: Settings, settings: Settings, country: Country | None) -> None:
         """Tell people by other settings. Notices go to the new ones at once; what waits in the spool is handed on."""
         old = list(self.notifiers)
-        self.notifiers[:] = notifiers_of(settings, self._journal, self._clock)
+        self.notifiers[:] = notifiers_of(settings, self._journal, self._clock, country)
         for notifier in old:
             await self._end(notifier)
         hand_on_messages(old, self.notifiers)

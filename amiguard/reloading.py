@@ -102,10 +102,10 @@ class Reloading:
         self._guard.reconfigure(policy_of(new), new.ignored_targets, log_followed=bool(new.asterisk_log))
         if changed.watched:
             self._parts.rewatch(new)
-        if changed.notifiers:
-            await self._parts.replace_notifiers(old, new)
         if "geoip_database" in changed.fields:
             self._guard.administration.country = country_of(new, self._journal)
+        if changed.notifiers:
+            await self._parts.replace_notifiers(old, new, self._guard.administration.country)
         if changed.log:
             await self._parts.replace_log(new, zone_changed="asterisk_timezone" in changed.fields)
         if changed.ami or "protect_registered" in changed.fields:
