@@ -67,6 +67,8 @@ def reason_of(error: Exception, timeout: float) -> str:
             why = "it closed the connection"
         case aiohttp.ClientOSError(errno=int(number)) | OSError(errno=int(number)):
             why = os.strerror(number)
+        case aiohttp.TooManyRedirects():
+            why = "it redirects on and on"
         case aiohttp.ClientResponseError():
             why = "its answer is no HTTP"
         case _:

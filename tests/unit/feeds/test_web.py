@@ -83,7 +83,7 @@ async def test_a_list_is_read_and_asked_for_again_only_if_it_has_changed() -> No
         (answering("200 OK", b"\x00\xff garbage\n" * 5000), "no list"),
         (answering("200 OK", b"4" * 100_000), "longer than"),
         (answering("no HTTP at all"), "no HTTP"),
-        (answering("302 Found\r\nLocation: /hook"), "no HTTP"),
+        (answering("302 Found\r\nLocation: /hook"), "redirects on and on"),
     ],
 )
 async def test_what_is_no_list_is_refused_with_a_clear_error_that_shows_no_secret(speaker: Speaker, said: str) -> None:
