@@ -42,6 +42,9 @@ class _Held:
     count: int = 0
     texts: list[str] = field(default_factory=list)
 
+    def left(self, now: Timestamp) -> int:
+        return max(0, self.due - now)
+
 
 class Alerts:
     """Gathers alerts that are not told at once. `interval` is in milliseconds."""
@@ -53,7 +56,7 @@ class Alerts:
     def at_once(self, notice: Notice, now: Timestamp) -> Alert | None:
         """Return the alert that is to be told now; None = it is too early for another one of its action."""
         held = self._held.get(notice.action)
-        if held is not None and (held.count or self._left(held, now)):
+        if held is not None and (held.count or held.left(now)):
             return None
         self._held[notice.action] = _Held(now + self._interval)
         return Alert(notice.action, notice.at, (notice.text[:TEXT_LIMIT],))
@@ -67,18 +70,13 @@ class Alerts:
 
     def wait(self, now: Timestamp) -> int | None:
         """Return in how many milliseconds the next of the gathered is due; None = nothing is gathered."""
-        return min((self._left(held, now) for held in self._held.values() if held.count), default=None)
+        return min((held.left(now) for held in self._held.values() if held.count), default=None)
 
     def take(self, now: Timestamp, *, early: bool = False) -> list[Alert]:
         """Return what is due, or `early` all that was gathered, and start the next interval of those."""
         alerts = []
         for action, held in self._held.items():
-            if held.count and (early or not self._left(held, now)):
+            if held.count and (early or not held.left(now)):
                 alerts.append(Alert(action, now, tuple(held.texts), held.count))
                 self._held[action] = _Held(now + self._interval)
         return alerts
-
-    def _left(self, held: _Held, now: Timestamp) -> int:
-        left = held.due - now
-        # More than an interval is left only if the wall clock was set back; nobody should wait for it to catch up.
-        return left if 0 < left <= self._interval else 0

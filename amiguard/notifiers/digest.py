@@ -95,11 +95,7 @@ class Digest:
         return self._left(now) if self._count else None
 
     def _left(self, now: Timestamp) -> int:
-        if self._due is None:
-            return 0
-        left = self._due - now
-        # More than an interval is left only if the wall clock was set back; nobody should wait for it to catch up.
-        return left if 0 < left <= self._interval else 0
+        return 0 if self._due is None else max(0, self._due - now)
 
     def take(self, now: Timestamp) -> Summary | None:
         """Return what was gathered and start the next interval; None = nothing."""

@@ -48,14 +48,6 @@ def test_at_a_stop_all_that_was_gathered_is_told() -> None:
     assert alerts.take(NOW, early=True) == [Alert(Action.AMI_LOST, NOW, ("again",))]
 
 
-def test_a_clock_that_is_set_back_delays_nothing() -> None:
-    alerts = Alerts(INTERVAL)
-    assert alerts.at_once(alert(), NOW)
-    alerts.add(alert(), NOW)
-
-    assert alerts.wait(NOW - 86_400_000) == 0
-
-
 @given(
     st.lists(st.tuples(st.integers(0, 2500), st.sampled_from([Action.AMI_LOST, Action.LOG_LOST, None])), max_size=60)
 )

@@ -47,13 +47,6 @@ def test_nothing_is_told_at_once_while_a_digest_is_overdue() -> None:
     assert not digest.at_once(NOW + 10 * INTERVAL)
 
 
-def test_a_clock_that_is_set_back_delays_nothing() -> None:
-    digest = Digest(INTERVAL)
-    assert digest.at_once(NOW)
-    digest.add(ban())
-    assert digest.wait(NOW - 86_400_000) == 0
-
-
 def test_an_interval_of_nothing_still_gathers() -> None:
     digest = Digest(0)
     assert digest.at_once(NOW)
