@@ -26,6 +26,9 @@ BYTES = 64
 LONGEST_LINE = 4_096
 """Bytes. A line without end is no list, and must not fill the memory."""
 
+MARK = b"\xef\xbb\xbf"
+"""What programs of Windows begin a file of UTF-8 with."""
+
 PATIENCE = 1_000
 """Lines that may be garbage before it is asked whether this is a list at all."""
 
@@ -59,7 +62,7 @@ class Reading:
         self._digest.update(data)
         if not self._begun:
             self._begun = bool(data.strip())
-            if data.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
+            if data.lstrip().startswith((b"<", MARK + b"<")):
                 raise FeedError("it is a page of HTML or XML, not a list")
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -91,7 +94,7 @@ class Reading:
         self._line(text.encode("utf-8", "backslashreplace"))
 
     def _line(self, line: bytes) -> None:
-        line = line.strip()
+        line = line.removeprefix(MARK).strip()
         if not line or line.startswith(_COMMENTS):
             return
         match = _LINE.fullmatch(line)

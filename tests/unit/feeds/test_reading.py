@@ -41,7 +41,13 @@ def test_addresses_and_networks_are_read_whatever_stands_around_them() -> None:
     assert not names(listed, "45.9.9.5")
     assert len(listed) == 7
     assert reading.entries == 8
-    assert reading.left_out == {LeftOut.GARBAGE: 1}  # the mark of UTF-8 and a comment behind it
+    assert not reading.left_out
+
+
+def test_a_list_that_was_written_on_windows_names_its_first_address_too() -> None:
+    reading, listed = read(b"\xef\xbb\xbf45.9.9.1\r\n45.9.9.2\r\n", step=2)
+    assert names(listed, "45.9.9.1", "45.9.9.2")
+    assert not reading.left_out
 
 
 def test_a_network_becomes_narrower_ones_of_whole_bytes() -> None:
