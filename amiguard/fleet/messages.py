@@ -16,6 +16,9 @@ from amiguard.nodes import Exempted, Lifted, Revoked, Shared
 
 VERSION = 1
 
+KINDS = {Ban: "ban", Lifted: "unban", Exempted: "allow", Revoked: "disallow"}
+"""What a change is called, in messages and in the scripts of Redis."""
+
 LARGEST = 65_536
 """Bytes of a message; one with the longest texts in it has fewer."""
 
@@ -53,27 +56,22 @@ def shareable(change: Shared) -> bool:
 
 def encode(change: Shared, node: str, instance: str, now: Timestamp) -> bytes:
     """Return a change as a message of `node`."""
-    told: dict[str, object] = {"v": VERSION, "node": node, "instance": instance, "target": change.target}
-    told["age"] = age_of(change, now) or 0
-    match change:
-        case Lifted():
-            return json.dumps(told | {"kind": "unban"}).encode()
-        case Exempted():
-            return json.dumps(told | {"kind": "allow", "comment": change.comment[:TEXT]}).encode()
-        case Revoked():
-            return json.dumps(told | {"kind": "disallow"}).encode()
-    told |= {
-        "kind": "ban",
-        "remaining": change.remaining(now),
-        "reason": change.reason.value,
-        "evidence": None if change.evidence is None else change.evidence.value,
-        "absolute": change.absolute,
-        "failures": min(change.failures, MAX_FAILURES),
-        "accounts": [account[:TEXT] for account in change.accounts[:MAX_ACCOUNTS]],
-        "service": change.service[:WORD],
-        "transport": change.transport[:WORD],
-        "comment": change.comment[:TEXT],
-    }
+    told: dict[str, object] = {"v": VERSION, "kind": KINDS[type(change)], "node": node, "instance": instance}
+    told |= {"target": change.target, "age": age_of(change, now) or 0}
+    if isinstance(change, Exempted):
+        told["comment"] = change.comment[:TEXT]
+    elif isinstance(change, Ban):
+        told |= {
+            "remaining": change.remaining(now),
+            "reason": change.reason.value,
+            "evidence": None if change.evidence is None else change.evidence.value,
+            "absolute": change.absolute,
+            "failures": min(change.failures, MAX_FAILURES),
+            "accounts": [account[:TEXT] for account in change.accounts[:MAX_ACCOUNTS]],
+            "service": change.service[:WORD],
+            "transport": change.transport[:WORD],
+            "comment": change.comment[:TEXT],
+        }
     return json.dumps(told).encode()
 
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 from amiguard.errors import FleetError, FleetFull
 from amiguard.fleet.link import BEGINNING, KNOWN, Id, Link, Outgoing
-from amiguard.fleet.messages import age_of, encode, shareable
+from amiguard.fleet.messages import KINDS, age_of, encode, shareable
 from amiguard.fleet.outbox import Outbox
 from amiguard.fleet.reading import Reader
 from amiguard.fleet.scripts import KEPT
@@ -18,7 +18,7 @@ from amiguard.fleet.settings import Allow, FleetSettings
 from amiguard.fleet.tally import PAUSE, Tally
 from amiguard.journal import Action, Journal
 from amiguard.model import Ban
-from amiguard.nodes import Exempted, Lifted, Observation, Participant, Revoked, Shared
+from amiguard.nodes import Exempted, Observation, Participant, Revoked, Shared
 from amiguard.ports import Clock
 from amiguard.quota import MAX_NODES
 from amiguard.retry import Retry
@@ -44,8 +44,6 @@ CENSUS = 60.0
 
 LONGEST_NAME = 64
 """How much of a node's name is told in the status."""
-
-KINDS = {Ban: "ban", Lifted: "unban", Exempted: "allow", Revoked: "disallow"}
 
 
 class Node:
