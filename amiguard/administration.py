@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from amiguard.alerting import Alerting
 from amiguard.allowlist import Allowlist
@@ -195,7 +196,7 @@ class Administration:
         Raises:
             FirewallError: the kernel refused.
         """
-        bans = [*self._enforcement.active.values(), *self._enforcement.waiting.values()]
+        bans = chain(self._enforcement.active.values(), self._enforcement.waiting.values())
         lifted = await self._enforcement.unban([target, *pieces(target, bans)], Origin.MANUAL)
         self._judge.rules.forget(target)
         return lifted[0]._replace(target=target) if lifted else None

@@ -29,6 +29,10 @@ STEP = 200
 """Cuts out of a list in one step of the loop."""
 
 
+FEW = 20
+"""Changes of a list in one step: among a million networks, each moves those behind it by one place."""
+
+
 @dataclass(slots=True)
 class _Entry:
     """One list: what it names, and what the kernel has to be told of that."""
@@ -72,15 +76,15 @@ class Listing:
         entry.listed, entry.told = listed, told
         self._renew(entry)
 
-    def change(self, name: str, delta: Delta) -> None:
+    async def change(self, name: str, delta: Delta) -> None:
         """Have a list name some more, but for who is allowed or known here, and others no more."""
         entry = self._entries.setdefault(name, _Entry())
-        put = [
-            (width, number, end) for width, number, end in delta.put if self._may_be_dropped(target_at(width, number))
-        ]
-        for width, number, end in put:
-            entry.listed.put(width, number, end)
-        for width, number in delta.take:
+        put = []
+        async for width, number, end in in_steps(delta.put, FEW):
+            if self._may_be_dropped(target_at(width, number)):
+                entry.listed.put(width, number, end)
+                put.append((width, number, end))
+        async for width, number in in_steps(delta.take, FEW):
             entry.listed.take(width, number)
         if not entry.whole:
             entry.deltas.append(Delta(put, delta.take))

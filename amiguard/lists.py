@@ -41,8 +41,8 @@ class Taker(Protocol):
     def replace(self, name: str, listed: Listed, told: Mapping[str, object]) -> None:
         """Have a list name these from now on; `told` are fields for the line of the log."""
 
-    def change(self, name: str, delta: Delta) -> None:
-        """Have a list name some more, and others no more."""
+    async def change(self, name: str, delta: Delta) -> None:
+        """Have a list name some more, and others no more; return once it does, though not in the kernel yet."""
 
     def renew(self, name: str, end: Timestamp) -> None:
         """Have everybody whom a list names be in it until then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from array import array
 from dataclasses import replace
 
 from amiguard.asterisk.schema import SecurityEvent
@@ -11,7 +12,7 @@ from amiguard.fleet.node import Node
 from amiguard.fleet.outbox import CAPACITY as CAPACITY_OF_OUTBOX
 from amiguard.fleet.settings import FleetSettings
 from amiguard.journal import Action
-from amiguard.listed import Width
+from amiguard.listed import Listed, Part, Width
 from amiguard.lists import Delta
 from amiguard.model import Address, Ban, Phone, Reason, Target
 from amiguard.policy import NetworkBans, Scan
@@ -20,6 +21,7 @@ from amiguard.presence import CAPACITY, LIFETIME
 from amiguard.quota import ALL_HELD, RECOUNT, Quota
 from amiguard.rules.scanners import PATIENCE, WAITING
 from tests.lab.journal import SilentJournal
+from tests.lab.lists import FAR
 from tests.lab.steps import BREATH, steps
 from tests.lab.waiting import until
 from tests.lab.world import POLICY, RecordingStore, World, guess
@@ -45,15 +47,17 @@ async def test_challenges_that_nobody_answers_and_that_are_overdue_all_at_once()
     assert max(taken) < BREATH
 
 
-async def test_changes_of_a_list_among_many_phones() -> None:
+async def test_changes_of_a_long_list_among_many_phones() -> None:
     world = World()
     async with world.running() as guard:
+        long = Part(array("I", range(200 << 24, (200 << 24) + 1_000_000)), array("q", [FAR]) * 1_000_000)
+        guard.listing.replace("crowdsec", Listed({Width(4, 32): long}), {})
         for number in range(5_000):
             guard.presence.learn(Phone(numbered(number), "6001" + str(number), world.now + LIFETIME), world.now)
         with steps() as taken:
-            put = [(Width(4, width), 200 << width - 8 | n, world.now + 1000) for width in (24, 32) for n in range(250)]
-            asyncio.get_running_loop().call_soon(guard.listing.change, "crowdsec", Delta(put, []))
-            await until(lambda: guard.listing.status("crowdsec")["entries"] == len(put))
+            put = [(Width(4, width), 45 << width - 8 | n, FAR) for width in (24, 32) for n in range(250)]
+            await asyncio.create_task(guard.listing.change("crowdsec", Delta(put, [])))
+            await asyncio.create_task(guard.listing.change("crowdsec", Delta([], [one[:2] for one in put])))
 
     assert max(taken) < BREATH
 

@@ -52,7 +52,9 @@ async def test_who_is_allowed_or_known_here_is_spared() -> None:
         assert guard.listing.status("voipbl")["spared"] == 5
         assert world.firewall.lists.names("voipbl", "45.9.12.1")
 
-        guard.listing.change("office", Delta(put=[(*ONE, FAR), (Width(4, 24), 0x2D090A, FAR), (Width(4, 24), 1, FAR)]))
+        await guard.listing.change(
+            "office", Delta(put=[(*ONE, FAR), (Width(4, 24), 0x2D090A, FAR), (Width(4, 24), 1, FAR)])
+        )
         await until(lambda: guard.listing.status("office")["entries"] == 1)
 
 
@@ -60,10 +62,10 @@ async def test_changes_of_single_networks_follow_each_other_into_the_kernel() ->
     world = World()
     async with world.running() as guard:
         guard.listing.replace("office", listed([NEIGHBOUR]), {})
-        guard.listing.change("office", Delta(put=[(*ONE, FAR)]))
+        await guard.listing.change("office", Delta(put=[(*ONE, FAR)]))
         await until(lambda: world.firewall.lists.names("office", NAMED))
-        guard.listing.change("office", Delta(take=[ONE]))
-        guard.listing.change("office", Delta(put=[(Width(4, 24), 0x2D090A, world.now + 1_000)]))
+        await guard.listing.change("office", Delta(take=[ONE]))
+        await guard.listing.change("office", Delta(put=[(Width(4, 24), 0x2D090A, world.now + 1_000)]))
         await until(lambda: world.firewall.lists.names("office", OFFICE))
         assert not world.firewall.lists.names("office", NAMED)
         assert world.firewall.lists.names("office", NEIGHBOUR)
@@ -81,7 +83,7 @@ async def test_what_the_kernel_refuses_is_tried_again_and_told() -> None:
         assert world.journal.count(Action.FEED_UPDATED) == 0
         assert guard.listing.status("voipbl") == {"entries": 0, "spared": 0, "waiting": True}
         assert await guard.listing.dropped() == {}
-        guard.listing.change("voipbl", Delta(put=[(Width(4, 32), 0x2D090902, FAR)]))
+        await guard.listing.change("voipbl", Delta(put=[(Width(4, 32), 0x2D090902, FAR)]))
         world.firewall.lists.broken = False
         await until(lambda: world.journal.count(Action.FEED_UPDATED) == 1)
         assert world.firewall.lists.names("voipbl", NAMED)

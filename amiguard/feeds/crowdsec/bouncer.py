@@ -153,7 +153,7 @@ class Bouncer:
         self._had = now
         if put or take:
             self._check(self._entries)
-            self._taker.change(self.name, Delta(put, take))
+            await self._taker.change(self.name, Delta(put, take))
         return True
 
     async def _decisions(self, text: str, left_out: Counter[LeftOut]) -> AsyncIterator[tuple[str, Decision]]:

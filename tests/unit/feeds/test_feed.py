@@ -36,7 +36,7 @@ class Taken:
         self.lists.append(listed)
         self.told.append(told)
 
-    def change(self, name: str, delta: Delta) -> None:
+    async def change(self, name: str, delta: Delta) -> None:
         raise AssertionError("nobody asked for it")
 
     def renew(self, name: str, end: Timestamp) -> None:

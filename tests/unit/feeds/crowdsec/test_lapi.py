@@ -144,7 +144,7 @@ class Taken:
     def replace(self, name: str, listed: Listed, told: Mapping[str, object]) -> None:
         self.listed = listed
 
-    def change(self, name: str, delta: Delta) -> None:
+    async def change(self, name: str, delta: Delta) -> None:
         self.deltas.append(delta)
 
     def renew(self, name: str, end: Timestamp) -> None:
