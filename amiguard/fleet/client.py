@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -34,6 +35,11 @@ CONNECTING = 2.0
 """Seconds that a connection may take: long enough for one packet that is lost, and short, for Redis may be back."""
 
 CONNECTIONS = 4
+
+CODES = frozenset({"BUSY", "CLUSTERDOWN", "CROSSSLOT", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN", "WRONGTYPE"})
+"""What Redis' refusals may begin with that tell an operator something."""
+
+_UNKNOWN = re.compile(r"unknown command [`'\"](AUTH|HELLO|EVAL|EVAL_RO|XREAD|SELECT)[`'\"]", re.IGNORECASE)
 
 Client = redis.Redis
 """A client of a cluster has the same commands."""
@@ -79,25 +85,36 @@ def explained(server: str) -> Iterator[None]:
         raise asyncio.CancelledError
 
 
+def _why(said: str) -> str:
+    """Return what of Redis' words may be shown. It repeats what it does not understand, such as a login where AUTH was
+    renamed."""
+    unknown = _UNKNOWN.match(said)
+    if unknown is not None:
+        return f": it does not know {unknown[1].upper()}"
+    code = said.partition(" ")[0]
+    return f" ({code})" if code in CODES else ""
+
+
 @contextmanager
 def _translated(where: str) -> Iterator[None]:
+    """Raises what goes wrong `from None`: a traceback would show the words of Redis."""
     try:
         yield
-    except OutOfMemoryError as error:
-        raise FleetFull(f"{where} has no memory left (maxmemory)") from error
-    except AuthenticationError as error:
-        raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
-    except NoPermissionError as error:
-        raise FleetError(f"{where} does not allow this user what amiguard needs (ACL)") from error
-    except ReadOnlyError as error:
-        raise FleetError(f"{where} is a replica that takes no changes") from error
-    except RedisTimeout as error:
-        raise FleetError(f"{where} does not answer") from error
+    except OutOfMemoryError:
+        raise FleetFull(f"{where} has no memory left (maxmemory)") from None
+    except AuthenticationError:
+        raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from None
+    except NoPermissionError:
+        raise FleetError(f"{where} does not allow this user what amiguard needs (ACL)") from None
+    except ReadOnlyError:
+        raise FleetError(f"{where} is a replica that takes no changes") from None
+    except RedisTimeout:
+        raise FleetError(f"{where} does not answer") from None
     except ResponseError as error:
-        raise FleetError(f"{where} refuses a command: {str(error)[:200]}") from error
+        raise FleetError(f"{where} refuses a command{_why(str(error))}") from None
     except (RedisError, RedisClusterException, OSError) as error:
         if isinstance(error.__cause__, AuthenticationError):
-            raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from error
-        raise FleetError(f"{where} can't be reached") from error
-    except (TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        raise FleetError(f"{where} answers what was not expected: is it Redis 7 or Valkey?") from error
+            raise FleetError(f"{where} refuses the login of AMIGUARD_REDIS_URL") from None
+        raise FleetError(f"{where} can't be reached") from None
+    except (TypeError, ValueError, AttributeError, IndexError, RecursionError):
+        raise FleetError(f"{where} answers what was not expected: is it Redis 7 or Valkey?") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -180,6 +182,33 @@ async def test_why_redis_refuses_is_said_without_a_secret(redis: Redis, setup: t
         [line] = one.world.journal.of(Action.FLEET_LOST)
         assert says in line.message
         assert "wrong-secret" not in f"{line}{one.node.status()}{one.node._settings!r}"
+
+
+ECHOES = {
+    b"-ERR unknown command 'AUTH', with args beginning with: 'default' 'wrong-secret' \r\n": "does not know AUTH",
+    b"-MISCONF wrong-secret\r\n": "MISCONF",
+    b"-MOVED 1 wrong-secret:6379\r\n": "refuses a command",
+    b"-WRONGPASS wrong-secret\r\n": "refuses the login",
+    b"*wrong-secret\r\n": "answers what was not expected",
+}
+
+
+@pytest.mark.parametrize("words", ECHOES)
+async def test_a_secret_that_redis_repeats_is_in_no_log_line_and_no_traceback(words: bytes) -> None:
+    async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4_096):
+            writer.write(words)
+        writer.close()
+
+    server = await asyncio.start_server(repeat, "127.0.0.1", 0)
+    url = f"redis://:wrong-secret@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, member(url, "one") as one:
+        await until(lambda: one.logged(Action.FLEET_LOST) == 1)
+        [line] = one.world.journal.of(Action.FLEET_LOST)
+        error = line.fields["error"]
+        assert isinstance(error, FleetError)
+        assert ECHOES[words] in line.message
+        assert "wrong-secret" not in f"{line}{one.node.status()}{''.join(traceback.format_exception(error))}"
 
 
 async def test_a_replica_takes_no_changes_and_says_so(redis: Redis) -> None:

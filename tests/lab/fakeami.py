@@ -31,7 +31,7 @@ class Script:
     `banner` is sent piece by piece, or not at all; `secret` None accepts every one; `security_class` is `read=security`
     of the user; `canary` is whether his own login is reported back; `pong` whether pings are answered; `after_login` is
     sent in one piece with the answer. `lists` are the events, as text, with which actions are answered; others are
-    denied, or not known to who has `write_system`."""
+    denied, or not known to who has `write_system`. `repeats`: who is refused hears his secret."""
 
     banner: tuple[bytes, ...] = (BANNER,)
     username: str = "amiguard"
@@ -43,6 +43,7 @@ class Script:
     after_login: bytes = b""
     write_system: bool = False
     lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    repeats: bool = False
 
 
 def security_event(
@@ -211,7 +212,8 @@ class Session(asyncio.Protocol):
         if script.login is Login.CLOSED:
             self.transport.close()
         elif action["Username"] != script.username or script.secret not in {None, action["Secret"]}:
-            self._answer(action, "Error", "Message: Authentication failed")
+            repeated = f" for {action['Secret']}" if script.repeats else ""
+            self._answer(action, "Error", f"Message: Authentication failed{repeated}")
             self.transport.close()
         else:
             self.logged_in = True

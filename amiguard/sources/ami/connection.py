@@ -72,8 +72,9 @@ async def login(link: AmiProtocol, settings: AmiSettings) -> None:
         Events="security",
     )
     if answer["Response"] != "Success":
+        said = answer["Message"].replace(settings.secret, "***") if settings.secret else answer["Message"]
         raise LoginRefused(
-            f"Asterisk refused manager user {settings.username!r}: {answer['Message']!r}; "
+            f"Asterisk refused manager user {settings.username!r}: {said!r}; "
             f"check its secret, permit, deny and acl in manager.conf"
         )
 

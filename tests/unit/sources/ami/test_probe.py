@@ -36,6 +36,13 @@ async def test_a_wrong_secret_is_a_refused_login() -> None:
         assert SECRET not in str(caught.value)
 
 
+async def test_a_manager_that_repeats_the_secret_does_not_bring_it_into_an_error() -> None:
+    async with FakeAmi(Script(secret="another", repeats=True)) as server:
+        with pytest.raises(LoginRefused, match=r"Authentication failed for \*\*\*") as caught:
+            await probe(quick(server))
+        assert SECRET not in str(caught.value)
+
+
 async def test_a_missing_permission_is_named() -> None:
     async with FakeAmi(Script(security_class=False)) as server:
         with pytest.raises(SourceError, match=r"read = security"):
