@@ -1,12 +1,14 @@
 """Talks to the mail server. The only import of aiosmtplib; its errors are translated here, by type and reply code.
 
-What a server says is shown cut and escaped, and after a login not at all: it might repeat the password."""
+What a server says is shown cut and escaped, and of a login not at all: it might repeat the password. Where it does so
+elsewhere, that is left out."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from email.utils import parseaddr
@@ -29,7 +31,7 @@ class Session:
     def __init__(self, client: aiosmtplib.SMTP, settings: MailSettings) -> None:
         self._client = client
         self._sender = parseaddr(settings.sender)[1]
-        self._timeout = settings.timeout
+        self._settings = settings
 
     @property
     def alive(self) -> bool:
@@ -44,21 +46,21 @@ class Session:
         """
         bare = {parseaddr(address)[1]: address for address in to}
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._settings.timeout):
                 refused, _ = await self._client.sendmail(self._sender, list(bare), content)
         except aiosmtplib.SMTPRecipientsRefused as error:
-            return {bare[one.recipient]: _reply(one.code, one.message) for one in error.recipients}
+            return {bare[one.recipient]: _reply(one.code, one.message, self._settings) for one in error.recipients}
         except aiosmtplib.SMTPResponseException as error:
             if error.code < 0:  # no SMTP at all: what follows can't be paired with commands any more
                 self._client.close()
-            return dict.fromkeys(to, _reply(error.code, error.message))
+            return dict.fromkeys(to, _reply(error.code, error.message, self._settings))
         except ValueError as error:  # an address that SMTP can't say; what was said of this mail so far is void
             self._client.close()
             return dict.fromkeys(to, NotifierError(f"not sendable: {type(error).__name__}", permanent=True))
         except (aiosmtplib.SMTPException, OSError) as error:
             self._client.close()
-            raise _fault(error) from error
-        return {bare[address]: _reply(code, text) for address, (code, text) in refused.items()}
+            raise _fault(error, self._settings) from None
+        return {bare[address]: _reply(code, text, self._settings) for address, (code, text) in refused.items()}
 
 
 @asynccontextmanager
@@ -98,9 +100,10 @@ async def _connect(client: aiosmtplib.SMTP, settings: MailSettings) -> None:
             await client.connect()
             await client.ehlo()
     except aiosmtplib.SMTPResponseException as error:
-        raise NotifierError(f"{settings.host} port {settings.port}: {_reply(error.code, error.message)}") from None
+        said = _reply(error.code, error.message, settings)
+        raise NotifierError(f"{settings.host} port {settings.port}: {said}") from None
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise NotifierError(f"{settings.host} port {settings.port}: {_fault(error)}") from error
+        raise NotifierError(f"{settings.host} port {settings.port}: {_fault(error, settings)}") from None
 
 
 async def _login(client: aiosmtplib.SMTP, settings: MailSettings) -> None:
@@ -124,17 +127,17 @@ def _trust(settings: MailSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:
-        raise NotifierError(f"can't read certificates from {settings.ca_file}: {_fault(error)}") from error
+        raise NotifierError(f"can't read certificates from {settings.ca_file}: {_fault(error, settings)}") from error
 
 
-def _reply(code: int, text: str) -> NotifierError:
-    return NotifierError(f"the server answered {code} {clean(text, REPLY_LIMIT)}", permanent=code in PERMANENT)
+def _reply(code: int, text: str, settings: MailSettings) -> NotifierError:
+    return NotifierError(f"the server answered {code} {_shown(text, settings)}", permanent=code in PERMANENT)
 
 
-def _fault(error: BaseException) -> NotifierError:
+def _fault(error: BaseException, settings: MailSettings) -> NotifierError:
     match error:
         case aiosmtplib.SMTPConnectError(__cause__=OSError() as cause):
-            return _fault(cause)
+            return _fault(cause, settings)
         case ssl.SSLCertVerificationError():
             return NotifierError(f"certificate not accepted: {error.verify_message}")
         case TimeoutError():
@@ -142,7 +145,16 @@ def _fault(error: BaseException) -> NotifierError:
         case OSError(errno=int(number)) if not isinstance(error, ssl.SSLError):
             return NotifierError(os.strerror(number))
         case _:
-            return NotifierError(f"{type(error).__name__}: {clean(str(error), REPLY_LIMIT)}")
+            return NotifierError(f"{type(error).__name__}: {_shown(str(error), settings)}")
+
+
+def _shown(text: str, settings: MailSettings) -> str:
+    """Return the words of a server without the password, which it may have heard in an earlier session: as it is, and
+    as PLAIN and LOGIN say it (RFC 4616)."""
+    password = settings.password.encode()
+    for said in (password, b64encode(password), b64encode(b"\0".join((b"", settings.username.encode(), password)))):
+        text = text.replace(said.decode(), "***") if password else text
+    return clean(text, REPLY_LIMIT)
 
 
 async def probe(settings: MailSettings) -> str:

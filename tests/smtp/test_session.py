@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import traceback
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,32 @@ async def test_a_server_that_repeats_the_password_does_not_get_it_into_the_log(s
             await probe(mail_settings(spool, port, username="guard", password="S3cret-one"))
     assert "S3cret" not in str(caught.value)
     assert "UzNjcmV0" not in str(caught.value)
+
+
+PLAIN = b64encode(b"\0guard\0S3cret-one")
+
+
+@pytest.mark.parametrize("words", [b"450 S3cret-one", b"550 UzNjcmV0LW9uZQ==", b"450 " + PLAIN, b"nonsense S3cret-one"])
+async def test_a_server_that_repeats_the_password_after_the_login_does_not_either(
+    spool: Path, journal: RecordingJournal, words: bytes
+) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx\r\n")
+        while line := await reader.readline():
+            known = {b"EH": b"250-mx\r\n250 AUTH PLAIN", b"AU": b"235 ok", b"MA": b"250 ok"}
+            writer.write(known.get(line[:2].upper(), words) + b"\r\n")
+
+    async with raw_server(echo) as port:
+        settings = mail_settings(spool, port, username="guard", password="S3cret-one")
+        async with mailing(settings, journal) as mail:
+            mail.post(ban_notice())
+            await until(lambda: bool(journal.of(Action.MAIL_FAILED)))
+    told = repr(journal.lines) + "".join(
+        "".join(traceback.format_exception(error))
+        for line in journal.of(Action.MAIL_FAILED)
+        if isinstance(error := line.fields.get("error"), BaseException)
+    )
+    assert not any(secret in told for secret in ("S3cret", "UzNjcmV0", PLAIN.decode()))
 
 
 async def test_a_dead_port_is_an_error_that_names_it(spool: Path) -> None:
