@@ -12,8 +12,20 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from amiguard.model import Ban, Evidence, Minute, Origin, Reason, Target, Timestamp, network_of
-from amiguard.ports import Position
+from amiguard.model import (
+    Allowed,
+    AllowOrigin,
+    Ban,
+    Evidence,
+    Minute,
+    Origin,
+    Phone,
+    Reason,
+    Target,
+    Timestamp,
+    network_of,
+)
+from amiguard.ports import Position, Resolved
 
 Row = tuple[str | int | None, ...]
 """The columns of `bans`, in the order of `schema.MIGRATIONS`."""
@@ -61,15 +73,19 @@ def bans_of(rows: Iterable[Sequence[Any]]) -> list[Ban]:
 
 def are_targets(column: Sequence[str]) -> None:
     """Raises ValueError: one is neither an address nor a network, and no firewall could take it."""
-    plain = [target for target in column if "/" not in target]
-    try:
-        all(map(partial(socket.inet_pton, socket.AF_INET), (target for target in plain if ":" not in target)))
-        all(map(partial(socket.inet_pton, socket.AF_INET6), (target for target in plain if ":" in target)))
-    except OSError as error:
-        raise ValueError(f"a target is no address: {error}") from None
+    are_addresses([target for target in column if "/" not in target])
     for target in column:
         if "/" in target:
             network_of(Target(target))
+
+
+def are_addresses(column: Sequence[str]) -> None:
+    """Raises ValueError: one is no address."""
+    try:
+        all(map(partial(socket.inet_pton, socket.AF_INET), (one for one in column if ":" not in one)))
+        all(map(partial(socket.inet_pton, socket.AF_INET6), (one for one in column if ":" in one)))
+    except OSError as error:
+        raise ValueError(f"a target is no address: {error}") from None
 
 
 def of_type(column: Sequence[Any], *types: type) -> Sequence[Any]:
@@ -127,6 +143,36 @@ def times_of(rows: Iterable[Sequence[Any]]) -> dict[Target, tuple[Timestamp, ...
 def minutes_of(rows: Iterable[Sequence[Any]]) -> list[Minute]:
     """Return the minutes that `schema.LOAD_MINUTES` found. Raises ValueError: one holds what amiguard never writes."""
     return [Minute(*of_type(row, int)) for row in rows]
+
+
+def allowed_of(rows: Iterable[Sequence[Any]]) -> list[Allowed]:
+    """Return who `schema.LOAD_ALLOWED` found. Raises ValueError: a row holds what amiguard never writes."""
+    told = [tuple(of_type(row, str)) for row in rows]
+    are_targets([target for target, _, _ in told])
+    return [
+        Allowed(Target(target), AllowOrigin.FLEET if node else AllowOrigin.RUNTIME, comment, node=node)
+        for target, comment, node in told
+    ]
+
+
+def phones_of(rows: Iterable[Sequence[Any]]) -> list[Phone]:
+    """Return whom `schema.LOAD_PHONES` found. Raises ValueError: a row holds what amiguard never writes."""
+    phones = [Phone(*row) for row in rows]
+    are_addresses(of_type([phone.address for phone in phones], str))
+    of_type([phone.account for phone in phones], str)
+    of_type([phone.until for phone in phones], int)
+    return phones
+
+
+def names_of(rows: Iterable[Sequence[Any]]) -> list[Resolved]:
+    """Return what `schema.LOAD_NAMES` found. Raises ValueError: a row holds what amiguard never writes."""
+    found = []
+    for name, addresses in rows:
+        targets = of_type(list_in(*of_type([addresses], str)), str)
+        are_addresses(targets)
+        of_type([name], str)
+        found.append(Resolved(name, tuple(map(Target, targets))))
+    return found
 
 
 def list_in(text: str) -> list[Any]:

@@ -21,13 +21,24 @@ from amiguard.collector import collector_paused
 from amiguard.errors import StoreError
 from amiguard.history import MAX_TIMES
 from amiguard.journal import Action, Journal
-from amiguard.model import Allowed, AllowOrigin, Ban, Minute, Phone, Target, Timestamp
+from amiguard.model import Allowed, Ban, Minute, Phone, Target, Timestamp
 from amiguard.policy import RECIDIVE_FINDTIME
 from amiguard.ports import Change, Disallowed, Ended, Position, Resolved, Saved
 from amiguard.stores import schema
 from amiguard.stores.copying import copy
 from amiguard.stores.faults import explained
-from amiguard.stores.rows import Row, bans_of, list_in, minutes_of, of_type, position_of, position_row, row_of, times_of
+from amiguard.stores.rows import (
+    Row,
+    allowed_of,
+    bans_of,
+    minutes_of,
+    names_of,
+    phones_of,
+    position_of,
+    position_row,
+    row_of,
+    times_of,
+)
 
 DAY = 24 * 3600 * 1000
 
@@ -189,16 +200,10 @@ async def prepare(
         began = now - RECIDIVE_FINDTIME
         known = times_of(await connection.execute_fetchall(schema.LOAD_TIMES, (began,))) if times else {}
         targets, counts = map(json.loads, await answer(connection, schema.LOAD_HISTORY))
-        allowed = [
-            Allowed(Target(target), AllowOrigin.FLEET if node else AllowOrigin.RUNTIME, comment, node=node)
-            for target, comment, node in await connection.execute_fetchall(schema.LOAD_ALLOWED)
-        ]
+        allowed = allowed_of(await connection.execute_fetchall(schema.LOAD_ALLOWED))
         positions = [position_of(row) for row in await connection.execute_fetchall(schema.LOAD_POSITIONS)]
-        phones = [Phone(*row) for row in await connection.execute_fetchall(schema.LOAD_PHONES)]
-        names = [
-            Resolved(name, tuple(map(Target, of_type(list_in(addresses), str))))
-            for name, addresses in await connection.execute_fetchall(schema.LOAD_NAMES)
-        ]
+        phones = phones_of(await connection.execute_fetchall(schema.LOAD_PHONES))
+        names = names_of(await connection.execute_fetchall(schema.LOAD_NAMES))
         minutes = minutes_of(await connection.execute_fetchall(schema.LOAD_MINUTES, (now - DAY,)))
         history = dict(zip(targets, counts, strict=True))
         return ended, Saved(bans, history, known, positions, allowed, phones, names, minutes)

@@ -70,6 +70,13 @@ async def test_damaged_pages_are_told_and_left_as_they_are(store: SqliteStore, p
         "UPDATE bans SET accounts = '[],[]'",
         "UPDATE bans SET accounts = '1'",
         "UPDATE bans SET accounts = ''",
+        "INSERT INTO allowed (target, comment, node) VALUES ('office', '', '')",
+        "INSERT INTO allowed (target, comment, node) VALUES (x'c0000201', '', '')",
+        "INSERT INTO phones (address, account, until) VALUES ('office', '100', 9000000000000)",
+        "INSERT INTO phones (address, account, until) VALUES ('192.0.2.0/24', '100', 9000000000000)",
+        "INSERT INTO phones (address, account, until) VALUES ('192.0.2.1', '100', 'tomorrow')",
+        """INSERT INTO names (name, addresses) VALUES ('pbx.example.org', '["office"]')""",
+        "INSERT INTO names (name, addresses) VALUES ('pbx.example.org', 1)",
     ],
 )
 async def test_a_row_that_amiguard_never_writes_is_told(store: SqliteStore, path: Path, sql: str) -> None:
