@@ -189,7 +189,7 @@ def checked(tmp_path: Path, tests: list[dict[str, object]]) -> None:
     file = tmp_path / "tests.yml"
     whole = {"rule_files": ["alerts.yml"], "evaluation_interval": "1m", "tests": tests}
     file.write_text(json.dumps(whole))
-    promtool(chroot("prometheus"), "test", "rules", file)
+    promtool(chroot("servers"), "test", "rules", file)
 
 
 def test_every_alert_fires_when_it_should_and_says_where_and_what(tmp_path: Path) -> None:
