@@ -59,7 +59,7 @@ class Daemon:
         """Return whom the log calls banned, in its order."""
         return [line["source.ip"] for line in self.lines("ban")]
 
-    async def told(self, action: str, count: int = 1, timeout: float = 20) -> list[Line]:  # noqa: ASYNC109 -- as in `until`
+    async def told(self, action: str, count: int = 1, timeout: float = 60) -> list[Line]:  # noqa: ASYNC109 -- as in `until`
         """Wait until the log has `count` lines of this action, and return them."""
 
         def enough() -> bool:
