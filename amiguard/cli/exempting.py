@@ -45,8 +45,10 @@ def allow(
         if remove:
             say(f"{answer['address']} may be banned again")
             return
-        lifted = "".join(f"; its ban of {ban['address']} is lifted" for ban in answer["lifted"])
-        say(f"{answer['address']} is never banned{lifted}")
+        lifted = answer["lifted"]
+        bans = f"; {len(lifted)} bans are lifted" if len(lifted) > 1 else ""
+        bans = f"; its ban of {lifted[0]['address']} is lifted" if len(lifted) == 1 else bans
+        say(f"{answer['address']} is never banned{bans}")
 
     def act(to: ControlClient, target: Target) -> Awaitable[dict[str, Any]]:
         return to.disallow(target) if remove else to.allow(target, comment)
