@@ -40,6 +40,9 @@ GAP = 2
 LEAST = 12
 """Characters of the last column that a terminal must have room for, or it gets no table: it wraps lines itself."""
 
+MOST = 1_000
+"""Rows of a table; rich takes half a minute for a hundred thousand."""
+
 
 def visible(text: str) -> str:
     """Return `text` with control characters, direction marks and the like written out."""
@@ -57,7 +60,7 @@ def show(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         return
     titled = [list(header), *texts] if any(header) else texts
     *widths, last = (max(map(len, column)) for column in zip(*titled, strict=True))
-    if sum(widths) + GAP * len(widths) + min(last, LEAST) <= Console().width:
+    if len(rows) <= MOST and sum(widths) + GAP * len(widths) + min(last, LEAST) <= Console().width:
         _rich(header, shown)
     else:
         _plain(titled)

@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from amiguard import __version__
-from amiguard.control.display import flattened, lasting, status_rows
+from amiguard.control.display import flattened, lasting, show, status_rows
 from amiguard.model import Ban, Reason, Target
 from tests.lab.journal import RecordingJournal
 from tests.lab.shell import Ended, Shell
@@ -51,6 +52,20 @@ async def test_a_narrow_terminal_shows_all_and_each_address_in_one_piece(amiguar
     header = "addressleftreasonfailuresbeforetried"
     assert sorted(filter(str.isalnum, shown)) == sorted(filter(str.isalnum, header + piped))
     assert "unknown-account" in shown
+
+
+def test_a_hundred_thousand_bans_are_shown_on_a_terminal_in_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    rows = [[(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "bold"), ("acl", ""), ("100", "dim")] for n in range(100_000)]
+    began = time.process_time()
+    show(("address", "reason", "tried"), rows)
+
+    assert time.process_time() - began < 8
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:2]] == [["address", "reason", "tried"], ["10.0.0.0", "acl", "100"]]
+    assert len(lines) == 100_001
 
 
 async def test_nobody_is_said_to_people_only(amiguard: Shell, guard: FakeGuard) -> None:
