@@ -77,6 +77,7 @@ async def test_damaged_pages_are_told_and_left_as_they_are(store: SqliteStore, p
         "INSERT INTO phones (address, account, until) VALUES ('192.0.2.1', '100', 'tomorrow')",
         """INSERT INTO names (name, addresses) VALUES ('pbx.example.org', '["office"]')""",
         "INSERT INTO names (name, addresses) VALUES ('pbx.example.org', 1)",
+        f"INSERT INTO minutes VALUES (1, {NOW}, 'many', 0)",
     ],
 )
 async def test_a_row_that_amiguard_never_writes_is_told(store: SqliteStore, path: Path, sql: str) -> None:
