@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from amiguard.model import Target
-from tests.browser.conftest import PORT, Screen, opened
+from tests.browser.conftest import PORT, Screen, browsing, opened
 from tests.lab.guessing import attacker, attempt
 from tests.lab.stage import Stage, stage
 from tests.lab.waiting import until
@@ -17,6 +18,9 @@ from tests.lab.waiting import until
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 CROWD = 1_300
+SAME = 4
+"""Seconds of uptime after which no other daemon is taken for this one."""
+
 FIRST, LATE, NAMED = "198.18.200.1", "198.18.200.2", "198.18.200.3"
 ADDRESS = Target("2001:db8:1234:5678:9abc:def0:1234:5678")
 NAMES = ("\u05d0\u05d1\u05d2", "100", "\u0645\u0631\u062d\u0628\u0627", "\u202egnp", "x" * 250)
@@ -119,3 +123,28 @@ async def test_the_page_goes_on_when_the_daemon_was_killed_under_it(screen: Scre
     await expect(rows(page).first).to_contain_text("198.18.200.9")
     assert all("ERR_CONNECTION_REFUSED" in one or "ERR_INCOMPLETE" in one for one in screen.complaints)
     screen.complaints.clear()
+
+
+async def test_no_line_of_another_life_is_missed_although_it_counts_anew(program: Path) -> None:
+    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}") as other, browsing(other, program) as browser:
+        await (await other.site.up()).told("ami-connected")
+        screen = await opened(browser)
+        events = screen.page.locator("#events")
+        await expect(events).to_contain_text("ami-connected")
+        await screen.page.route("**/api/v1/events", lambda route: route.abort())
+
+        async def old_enough() -> bool:
+            return bool((await other.site.lives[0].status())["uptime"] >= SAME)
+
+        await until(old_enough, what="a life that can be told from the next one")
+        other.site.lives[0].kill()
+        daemon = await other.site.up()
+        await guess(other, FIRST, "needle")
+        await daemon.told("ban")
+        await other.guess(*map(attacker, range(5)), times=5)
+        await daemon.told("ban", 6)
+        assert len(daemon.lines()) > 2 * len(other.site.lives[0].lines())
+        await screen.page.unroute("**/api/v1/events")
+
+        await expect(events).to_contain_text(f"{FIRST} is banned", timeout=40_000)
+        assert await events.get_by_text("ami-connected").count() == 2

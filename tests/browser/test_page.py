@@ -239,3 +239,26 @@ async def test_a_daemon_that_wants_a_token_is_asked_with_it(program: Path) -> No
         await expect(screen.page.locator("#state")).to_have_text("protecting")
         await guarded.guess("198.18.0.1", times=5)
         await expect(screen.page.locator("#events")).to_contain_text("198.18.0.1 is banned")
+
+
+async def test_a_token_that_changes_under_an_open_page_is_asked_for_once_and_may_be_typed_slowly(program: Path) -> None:
+    async with stage(HTTP_LISTEN=f"127.0.0.1:{PORT}") as guarded, browsing(guarded, program) as other:
+        daemon = await guarded.site.up()
+        screen = await opened(other)
+        await expect(screen.page.locator("#state")).to_have_text("protecting")
+        daemon.kill()
+        guarded.site.settings["HTTP_TOKEN"] = TOKEN
+        refused: list[int] = []
+        screen.page.on("response", lambda answer: refused.append(1) if answer.status == 401 else None)
+        await guarded.site.up()
+        field = screen.page.get_by_role("dialog").get_by_label("Token")
+        await field.fill(TOKEN, timeout=40_000)
+        before = len(refused)
+        await until(lambda: len(refused) >= before + 2, 30, "more requests that are refused")
+
+        await expect(field).to_have_value(TOKEN)
+        await screen.page.get_by_role("dialog").get_by_role("button", name="Continue").click()
+        await expect(screen.page.get_by_role("dialog")).to_be_hidden()
+        await guarded.guess("198.18.0.1", times=5)
+        await expect(screen.page.locator("#events")).to_contain_text("198.18.0.1 is banned", timeout=40_000)
+        await expect(screen.page.locator("#state")).to_have_text("protecting")

@@ -2,10 +2,21 @@
 
 export class Refused extends Error {}
 
+const SAME = 3000; // Milliseconds by which the same beginning may differ, for `uptime` is whole seconds.
+
 let askForToken = async () => "";
+let asking = null;
 
 export function onTokenNeeded(ask) {
   askForToken = ask;
+}
+
+// Asks once, however many requests wait for the token: another question would wipe out what is being typed.
+function token() {
+  asking ??= askForToken().finally(() => {
+    asking = null;
+  });
+  return asking;
 }
 
 function headers(more = {}) {
@@ -22,7 +33,7 @@ async function send(method, path, body) {
 export async function ask(method, path, body) {
   let answer = await send(method, path, body);
   while (answer.status === 401) {
-    sessionStorage.setItem("token", await askForToken());
+    sessionStorage.setItem("token", await token());
     answer = await send(method, path, body);
   }
   const told = await answer.json();
@@ -33,9 +44,12 @@ export async function ask(method, path, body) {
 // Calls `onLine(line)` for each line of the log, and `onLost(count)` where some are missing, for ever.
 // `fetch` and not `EventSource`, which can't send a token.
 export async function watch(onLine, onLost, onState) {
-  let last = "0";
+  let [last, life] = ["0", null];
   for (let wait = 1000; ; wait = Math.min(wait * 2, 30000)) {
     try {
+      const now = await begun();
+      if (life !== null && now - life > SAME) last = "0"; // Another daemon, which counts its lines from 1.
+      life = now;
       const answer = await fetch("/api/v1/events", { headers: headers({ "Last-Event-ID": last }) });
       if (answer.ok) {
         onState(true);
@@ -53,6 +67,12 @@ export async function watch(onLine, onLost, onState) {
     onState(false);
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
+}
+
+// Returns when the daemon began, by this browser's clock.
+async function begun() {
+  const { uptime } = await ask("GET", "/api/v1/status");
+  return performance.now() - uptime * 1000;
 }
 
 async function* events(body) {
