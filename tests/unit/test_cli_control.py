@@ -72,6 +72,20 @@ async def test_somebody_is_allowed_listed_and_taken_back(amiguard: Shell, guard:
     assert (again.code, again.err) == (1, "amiguard: 192.0.2.1 is not among those that an administrator allowed\n")
 
 
+async def test_the_bans_that_an_allowed_network_lifts_are_counted(
+    amiguard: Shell, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifted = [Ban(Target(f"192.0.2.{number}"), NOW, None, Reason.ACL) for number in range(3)]
+
+    async def allow(_: Target, __: str) -> list[Ban]:
+        return lifted
+
+    monkeypatch.setattr(guard, "allow", allow)
+    assert (await amiguard("allow", "192.0.2.0/24")).out == "192.0.2.0/24 is never banned; 3 bans are lifted\n"
+    lifted.clear()
+    assert (await amiguard("allow", "192.0.2.0/24")).out == "192.0.2.0/24 is never banned\n"
+
+
 async def test_who_is_allowed_is_banned_by_force(amiguard: Shell, guard: FakeGuard) -> None:
     assert (await amiguard("ban", ALLOWED)).code == 1
     assert (await amiguard("ban", ALLOWED, "--force")).code == 0
