@@ -15,6 +15,8 @@ RUN groupadd --system --gid 990 amiguard \
     && install -d -o amiguard -g amiguard -m 0750 /var/lib/amiguard /run/amiguard
 COPY --from=build /opt/amiguard /opt/amiguard
 ENV PATH=/opt/amiguard/bin:/usr/local/bin:/usr/bin:/bin
+# Large tables go back to the system whole, whenever they are copied; else they leave holes, and memory creeps up by 10 MB.
+ENV MALLOC_MMAP_THRESHOLD_=1048576
 VOLUME /var/lib/amiguard
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["setpriv", "--reuid=990", "--regid=990", "--clear-groups", "amiguard", "status"]
 # The kernel gives a non-root process the capability only through the file's own bits or ambient ones, which Docker does

@@ -19,6 +19,9 @@ from tests.lab.waiting import until
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "amiguard", "run")
 NOBODY = 65534
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
+"""As in the unit and in the image: how the C library is to give memory back."""
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Line = dict[str, Any]
@@ -127,9 +130,11 @@ class Site:
     def environment(self) -> dict[str, str]:
         """All that the daemon is told."""
         own = {"DATABASE": str(self.database), "CONTROL_SOCKET": str(self.folder / "control.sock")}
-        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | {
-            f"AMIGUARD_{name}": value for name, value in (own | self.settings).items()
-        }
+        return (
+            {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+            | ALLOCATOR
+            | {f"AMIGUARD_{name}": value for name, value in (own | self.settings).items()}
+        )
 
     def give_to_nobody(self) -> None:
         """Let a daemon without privileges use the folder."""

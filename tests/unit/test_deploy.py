@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from amiguard.settings import Settings
+from tests.lab.daemon import ALLOCATOR
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DATA = Path(__file__).parents[1] / "data"
@@ -37,6 +38,15 @@ def test_a_kubernetes_object_fits_its_schema(path: Path) -> None:
 
     assert faults("kubernetes.json", document) == []
     assert "metadatum" in str(faults("kubernetes.json", document | {"metadatum": {}}))
+
+
+def test_unit_image_and_tests_tell_the_c_library_the_same() -> None:
+    unit = (DEPLOY / "systemd/amiguard.service").read_text().splitlines()
+    image = (DEPLOY.parent / "Dockerfile").read_text().splitlines()
+
+    for name, value in ALLOCATOR.items():
+        assert f"Environment={name}={value}" in unit
+        assert f"ENV {name}={value}" in image
 
 
 def test_both_set_only_variables_that_exist_and_give_the_container_the_same_capabilities() -> None:
