@@ -57,4 +57,6 @@ def replay(
         complain(fault)
     if tally.backwards * MANY > tally.recognised:
         complain(f"{tally.backwards} lines are earlier than the line before them: is --timezone right?")
+    if tally.read and not tally.recognised and not ami:
+        complain("no line of this tells of a login: is it Asterisk's log, and is NOTICE or SECURITY among its levels?")
     return not faults

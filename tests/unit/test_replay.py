@@ -71,6 +71,17 @@ def test_a_line_without_an_end_and_one_that_is_endless_cost_no_other(past: Past,
     assert past.totals["read"] == 6
 
 
+def test_a_log_of_something_else_is_noticed(past: Past, tmp_path: Path) -> None:
+    other = written(tmp_path / "passwd", b"root:x:0:0:root:/root:/bin/bash\n" * 3)
+
+    assert past(other).faults == [
+        "no line of this tells of a login: is it Asterisk's log, and is NOTICE or SECURITY among its levels?"
+    ]
+    assert past.well
+    assert past(written(tmp_path / "full", failed("2026-11-22 10:00:00"))).faults == []
+    assert past(written(tmp_path / "empty", b"")).faults == []
+
+
 def test_a_capture_of_something_else_is_unreadable(past: Past, tmp_path: Path) -> None:
     past(written(tmp_path / "ami", b"x" * (2 << 20)), ami=True)
 
