@@ -49,7 +49,7 @@ def run(settings: Settings, env_file: Path | None = None) -> int:
     journal = open_journal(settings.log_format, settings.log_level, clock=clock, tap=stream.publish)
     try:
         with asyncio.Runner(loop_factory=EventLoop) as runner:
-            runner.run(Daemon(settings, env_file, journal, clock, stream).live())
+            runner.run(_life(settings, env_file, journal, clock, stream))
     except SettingsError as error:
         journal.write(Action.INTERNAL_ERROR, str(error), error=error)
     except FirewallError as error:
@@ -64,6 +64,13 @@ def run(settings: Settings, env_file: Path | None = None) -> int:
     finally:
         journal.close()
     return 1
+
+
+async def _life(
+    settings: Settings, env_file: Path | None, journal: StructuredJournal, clock: Clock, stream: Stream
+) -> None:
+    """Make the daemon in its loop, which some of its parts ask for, and let it live."""
+    await Daemon(settings, env_file, journal, clock, stream).live()
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:
