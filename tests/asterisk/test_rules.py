@@ -97,13 +97,16 @@ async def test_who_guesses_once_in_11_minutes_is_caught_with_the_twentieth_guess
 ) -> None:
     begin = asterisk.full_log.stat().st_size
     await request(asterisk, GUESSER, "6001", *["guess"] * 25)
-    lines = [line for line in asterisk.full_log.read_bytes()[begin:].splitlines(True) if GUESSER.encode() in line]
-    notices = [line for line in lines if b" NOTICE[" in line]
-    assert len(notices) == 25
+
+    def notices() -> list[bytes]:
+        lines = asterisk.full_log.read_bytes()[begin:].splitlines(True)
+        return [line for line in lines if GUESSER.encode() in line and b" NOTICE[" in line]
+
+    await until(lambda: len(notices()) == 25, what="all lines, which a thread of Asterisk's writes")
 
     start = datetime(2026, 1, 1, tzinfo=UTC)
     times = [(start + timedelta(minutes=11) * number).strftime("%F %T.000+0000") for number in range(25)]
-    slowly = [b"[%s]" % at.encode() + line.partition(b"]")[2] for at, line in zip(times, notices, strict=True)]
+    slowly = [b"[%s]" % at.encode() + line.partition(b"]")[2] for at, line in zip(times, notices(), strict=True)]
     past = Past(lambda: capsys.readouterr().out)(written(tmp_path / "full", *slowly))
 
     (ban,) = past.of("ban")

@@ -26,7 +26,7 @@ def attacking(wire: Wire, source: str, kind: socket.SocketKind) -> Iterator[sock
         client = socket.socket(family(source), kind)
     with client:
         client.bind((source, 0))
-        client.settimeout(3)
+        client.settimeout(10)  # a busy machine takes seconds to bring a new link up
         yield client
 
 
