@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,7 @@ async def test_names_that_are_made_to_disturb_take_little_room_and_move_nothing_
     card = page.locator("#bans")
     assert await card.evaluate("card => card.scrollWidth <= card.clientWidth")
     for row in (named, rows(page).filter(has_text=ADDRESS)):
-        box = await row.bounding_box()
-        assert box is not None
-        assert box["height"] < 260
+        await until(partial(lower_than, row, 260), what="a low row: while it is drawn anew it has no height")
     title = await named.locator(".names").get_attribute("title")
     assert title == ", ".join((*NAMES[:3], "\\u{202e}gnp", NAMES[4]))
     lefts = await named.locator("bdi").evaluate_all("all => all.map(name => name.getBoundingClientRect().left)")
@@ -108,10 +107,15 @@ async def test_names_that_are_made_to_disturb_take_little_room_and_move_nothing_
     await page.context.close()
 
 
+async def lower_than(row: Locator, height: float) -> bool:
+    box = await row.bounding_box()
+    return box is not None and box["height"] < height
+
+
 async def test_the_page_goes_on_when_the_daemon_was_killed_under_it(screen: Screen, place: Stage) -> None:
     page = screen.page
     place.site.lives[-1].kill()
-    await expect(page.locator("#state")).to_have_text("not reachable")
+    await expect(page.locator("#state")).to_have_text("not reachable", timeout=20_000)
 
     daemon = await place.site.up()
 
